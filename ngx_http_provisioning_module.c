@@ -1,0 +1,942 @@
+/*
+ * The module: directives, configuration, the phases it takes part in, and
+ * the start and end of a worker.  What happens to a request is in src/.
+ */
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "handlers/prov_handlers.h"
+
+
+typedef struct {
+    ngx_array_t    databases;    /* prov_db_conf_t * */
+    ngx_array_t    issuers;      /* prov_auth_issuer_t * */
+    ngx_array_t    apis;         /* prov_openapi_api_t * */
+    ngx_array_t    services;     /* prov_request_service_t * */
+    ngx_uint_t     nsets;        /* of issuers */
+} ngx_http_provisioning_main_conf_t;
+
+
+static ngx_int_t ngx_http_provisioning_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_provisioning_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_provisioning_filter_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_provisioning_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_provisioning_init_process(ngx_cycle_t *cycle);
+static void ngx_http_provisioning_exit_process(ngx_cycle_t *cycle);
+static void *ngx_http_provisioning_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_provisioning_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_provisioning_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
+
+static char *ngx_http_provisioning_database(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_provisioning_issuer(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_provisioning_auth(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_provisioning_require(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_provisioning_roles(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_provisioning_api(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_provisioning_pass(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+static prov_openapi_api_t *ngx_http_provisioning_document(ngx_conf_t *cf,
+    ngx_str_t *name);
+static ngx_int_t ngx_http_provisioning_prefix(ngx_conf_t *cf,
+    ngx_str_t *value, ngx_str_t *prefix);
+static void ngx_http_provisioning_here(ngx_conf_t *cf,
+    prov_request_conf_t *conf);
+static ngx_int_t ngx_http_provisioning_merge_auth(ngx_conf_t *cf,
+    prov_request_conf_t *conf);
+static prov_auth_issuer_t *ngx_http_provisioning_find_issuer(
+    ngx_array_t *issuers, ngx_str_t *name);
+static ngx_int_t ngx_http_provisioning_merge_api(ngx_conf_t *cf,
+    prov_request_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
+static ngx_int_t ngx_http_provisioning_merge_service(ngx_conf_t *cf,
+    prov_request_conf_t *conf);
+static ngx_int_t ngx_http_provisioning_check_require(ngx_conf_t *cf,
+    prov_request_conf_t *conf);
+static ngx_uint_t ngx_http_provisioning_granted(prov_openapi_api_t *api,
+    ngx_str_t *permission);
+static ngx_uint_t ngx_http_provisioning_reachable(
+    ngx_http_core_loc_conf_t *clcf, ngx_str_t *prefix);
+
+
+static ngx_command_t  ngx_http_provisioning_commands[] = {
+
+    { ngx_string("provisioning_database"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_provisioning_database,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_issuer"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_provisioning_issuer,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_auth"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_provisioning_auth,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_require"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_provisioning_require,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_roles"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_provisioning_roles,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_provisioning_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_pass"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_provisioning_pass,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_provisioning_module_ctx = {
+    ngx_http_provisioning_preconfiguration,  /* preconfiguration */
+    ngx_http_provisioning_postconfiguration, /* postconfiguration */
+
+    ngx_http_provisioning_create_main_conf,  /* create main configuration */
+    NULL,                                    /* init main configuration */
+
+    NULL,                                    /* create server configuration */
+    NULL,                                    /* merge server configuration */
+
+    ngx_http_provisioning_create_loc_conf,   /* create location configuration */
+    ngx_http_provisioning_merge_loc_conf     /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_provisioning_module = {
+    NGX_MODULE_V1,
+    &ngx_http_provisioning_module_ctx,       /* module context */
+    ngx_http_provisioning_commands,          /* module directives */
+    NGX_HTTP_MODULE,                         /* module type */
+    NULL,                                    /* init master */
+    ngx_http_provisioning_init_module,       /* init module */
+    ngx_http_provisioning_init_process,      /* init process */
+    NULL,                                    /* init thread */
+    NULL,                                    /* exit thread */
+    ngx_http_provisioning_exit_process,      /* exit process */
+    NULL,                                    /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/* a module of its own: only its place in nginx's list makes it a filter */
+
+static ngx_http_module_t  ngx_http_provisioning_filter_module_ctx = {
+    NULL,                                    /* preconfiguration */
+    ngx_http_provisioning_filter_init,       /* postconfiguration */
+
+    NULL,                                    /* create main configuration */
+    NULL,                                    /* init main configuration */
+
+    NULL,                                    /* create server configuration */
+    NULL,                                    /* merge server configuration */
+
+    NULL,                                    /* create location configuration */
+    NULL                                     /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_provisioning_filter_module = {
+    NGX_MODULE_V1,
+    &ngx_http_provisioning_filter_module_ctx, /* module context */
+    NULL,                                    /* module directives */
+    NGX_HTTP_MODULE,                         /* module type */
+    NULL,                                    /* init master */
+    NULL,                                    /* init module */
+    NULL,                                    /* init process */
+    NULL,                                    /* init thread */
+    NULL,                                    /* exit thread */
+    NULL,                                    /* exit process */
+    NULL,                                    /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
+ngx_http_provisioning_preconfiguration(ngx_conf_t *cf)
+{
+    return prov_request_variables(cf);
+}
+
+
+static ngx_int_t
+ngx_http_provisioning_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = prov_request_access;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_provisioning_filter_init(ngx_conf_t *cf)
+{
+    prov_request_filter_init();
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_provisioning_init_module(ngx_cycle_t *cycle)
+{
+    /* nginx has initialised OpenSSL, libpq must not do it again */
+
+    PQinitOpenSSL(0, 0);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_provisioning_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_provisioning_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_provisioning_module);
+
+    if (pmcf == NULL) {
+        /* no http block */
+        return NGX_OK;
+    }
+
+    if (prov_request_init_worker(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return prov_db_init_worker(cycle, &pmcf->databases);
+}
+
+
+static void
+ngx_http_provisioning_exit_process(ngx_cycle_t *cycle)
+{
+    prov_db_exit_worker();
+}
+
+
+static void *
+ngx_http_provisioning_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_provisioning_main_conf_t  *pmcf;
+
+    pmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_provisioning_main_conf_t));
+    if (pmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&pmcf->databases, cf->pool, 2, sizeof(void *))
+        != NGX_OK
+        || ngx_array_init(&pmcf->issuers, cf->pool, 2, sizeof(void *))
+           != NGX_OK
+        || ngx_array_init(&pmcf->apis, cf->pool, 2, sizeof(void *)) != NGX_OK
+        || ngx_array_init(&pmcf->services, cf->pool, 2, sizeof(void *))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return pmcf;
+}
+
+
+static void *
+ngx_http_provisioning_create_loc_conf(ngx_conf_t *cf)
+{
+    /*
+     * set by ngx_pcalloc(): nothing is configured, all pointers NULL, which
+     * is also what says that a value is to be inherited
+     */
+
+    return ngx_pcalloc(cf->pool, sizeof(prov_request_conf_t));
+}
+
+
+static char *
+ngx_http_provisioning_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    prov_request_conf_t *prev = parent;
+    prov_request_conf_t *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->line == 0) {
+        conf->file = prev->file;
+        conf->line = prev->line;
+    }
+
+    if (conf->issuers == NULL) {
+        conf->issuers = prev->issuers;
+    }
+
+    if (conf->require == NULL) {
+        conf->require = prev->require;
+    }
+
+    if (conf->roles == NULL) {
+        conf->roles = prev->roles;
+    }
+
+    if (conf->api == NULL) {
+        conf->api = prev->api;
+        conf->prefix = prev->prefix;
+    }
+
+    if (conf->database.data == NULL) {
+        conf->database = prev->database;
+    }
+
+    /* one set for one list of issuers, so that locations share what the
+       worker remembers of tokens */
+
+    if (conf->issuers == prev->issuers) {
+        conf->auth = prev->auth;
+    }
+
+    if (ngx_http_provisioning_merge_auth(cf, conf) != NGX_OK
+        || ngx_http_provisioning_merge_api(cf, conf, clcf) != NGX_OK
+        || ngx_http_provisioning_check_require(cf, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if ((conf->auth || conf->api) && clcf->satisfy == NGX_HTTP_SATISFY_ANY) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"satisfy any\" would let other checks replace that "
+                      "of the token, use \"satisfy all\" in the location "
+                      "with the directive in %s:%ui", conf->file,
+                      conf->line);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_provisioning_database(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_provisioning_main_conf_t *pmcf = conf;
+
+    return prov_db_block(cf, &pmcf->databases);
+}
+
+
+static char *
+ngx_http_provisioning_issuer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_provisioning_main_conf_t *pmcf = conf;
+
+    return prov_auth_issuer_block(cf, &pmcf->issuers);
+}
+
+
+/* provisioning_auth issuer ... | off; */
+
+static char *
+ngx_http_provisioning_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    prov_request_conf_t *plcf = conf;
+
+    ngx_str_t   *value, *name;
+    ngx_uint_t   i;
+
+    if (plcf->issuers) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    plcf->issuers = ngx_array_create(cf->pool, cf->args->nelts,
+                                     sizeof(ngx_str_t));
+    if (plcf->issuers == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_http_provisioning_here(cf, plcf);
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+
+        if (cf->args->nelts > 2) {
+            return "has parameters after \"off\"";
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        name = ngx_array_push(plcf->issuers);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *name = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* provisioning_require role=name | permission=name ...; */
+
+static char *
+ngx_http_provisioning_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    prov_request_conf_t *plcf = conf;
+
+    ngx_str_t                   *value;
+    ngx_uint_t                   i;
+    ngx_array_t                 *any;
+    prov_request_requirement_t  *req;
+
+    value = cf->args->elts;
+
+    if (plcf->require == NULL) {
+        plcf->require = ngx_array_create(cf->pool, 1, sizeof(ngx_array_t));
+        if (plcf->require == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    any = ngx_array_push(plcf->require);
+    if (any == NULL
+        || ngx_array_init(any, cf->pool, cf->args->nelts,
+                          sizeof(prov_request_requirement_t))
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_http_provisioning_here(cf, plcf);
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        req = ngx_array_push(any);
+        if (req == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        req->name = value[i];
+
+        if (ngx_strncmp(value[i].data, "role=", 5) == 0) {
+            req->permission = 0;
+            req->name.data += 5;
+            req->name.len -= 5;
+
+        } else if (ngx_strncmp(value[i].data, "permission=", 11) == 0) {
+            req->permission = 1;
+            req->name.data += 11;
+            req->name.len -= 11;
+
+        } else {
+            req->name.len = 0;
+        }
+
+        if (req->name.len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", expected "
+                               "\"role=name\" or \"permission=name\"",
+                               &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* provisioning_roles document; */
+
+static char *
+ngx_http_provisioning_roles(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    prov_request_conf_t *plcf = conf;
+
+    ngx_str_t  *value;
+
+    if (plcf->roles) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    ngx_http_provisioning_here(cf, plcf);
+
+    plcf->roles = ngx_http_provisioning_document(cf, &value[1]);
+
+    return plcf->roles ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* provisioning_api document [prefix=path]; */
+
+static char *
+ngx_http_provisioning_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    prov_request_conf_t *plcf = conf;
+
+    ngx_str_t  *value;
+
+    if (plcf->api) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    ngx_http_provisioning_here(cf, plcf);
+
+    plcf->api = ngx_http_provisioning_document(cf, &value[1]);
+    if (plcf->api == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    plcf->prefix = plcf->api->base;
+
+    if (cf->args->nelts == 3
+        && ngx_http_provisioning_prefix(cf, &value[2], &plcf->prefix)
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* provisioning_pass database; */
+
+static char *
+ngx_http_provisioning_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    prov_request_conf_t *plcf = conf;
+
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (plcf->database.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    plcf->database = value[1];
+
+    ngx_http_provisioning_here(cf, plcf);
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = prov_request_content;
+
+    return NGX_CONF_OK;
+}
+
+
+/* The document of that file name, loaded once however often it is named. */
+
+static prov_openapi_api_t *
+ngx_http_provisioning_document(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_str_t                           file;
+    ngx_uint_t                          i;
+    prov_fault_t                        fault;
+    prov_openapi_api_t                **api;
+    ngx_http_provisioning_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_provisioning_module);
+    file = *name;
+
+    if (ngx_conf_full_name(cf->cycle, &file, 1) != NGX_OK) {
+        return NULL;
+    }
+
+    api = pmcf->apis.elts;
+
+    for (i = 0; i < pmcf->apis.nelts; i++) {
+        if (api[i]->file.len == file.len
+            && ngx_strncmp(api[i]->file.data, file.data, file.len) == 0)
+        {
+            return api[i];
+        }
+    }
+
+    api = ngx_array_push(&pmcf->apis);
+    if (api == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(&fault, sizeof(prov_fault_t));
+
+    *api = prov_openapi_load(cf->pool, cf->temp_pool, cf->log, &file, &fault);
+
+    if (*api) {
+        return *api;
+    }
+
+    pmcf->apis.nelts--;
+
+    if (fault.line) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V:%ui:%ui: %V",
+                           &fault.file, fault.line, fault.column,
+                           &fault.message);
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V#%V: %V", &fault.file,
+                           &fault.pointer, &fault.message);
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_provisioning_prefix(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_str_t *prefix)
+{
+    if (ngx_strncmp(value->data, "prefix=/", 8) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", expected "
+                           "\"prefix=/path\"", value);
+        return NGX_ERROR;
+    }
+
+    prefix->data = value->data + 7;
+    prefix->len = value->len - 7;
+
+    while (prefix->len && prefix->data[prefix->len - 1] == '/') {
+        prefix->len--;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_provisioning_here(ngx_conf_t *cf, prov_request_conf_t *conf)
+{
+    conf->file = cf->conf_file->file.name.data;
+    conf->line = cf->conf_file->line;
+}
+
+
+static ngx_int_t
+ngx_http_provisioning_merge_auth(ngx_conf_t *cf, prov_request_conf_t *conf)
+{
+    ngx_str_t                          *name;
+    ngx_uint_t                          i;
+    prov_auth_set_t                    *set;
+    prov_auth_issuer_t                **slot, *issuer;
+    ngx_http_provisioning_main_conf_t  *pmcf;
+
+    if (conf->auth || conf->issuers == NULL || conf->issuers->nelts == 0) {
+        return NGX_OK;
+    }
+
+    pmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_provisioning_module);
+
+    set = ngx_pcalloc(cf->pool, sizeof(prov_auth_set_t));
+    if (set == NULL
+        || ngx_array_init(&set->issuers, cf->pool, conf->issuers->nelts,
+                          sizeof(prov_auth_issuer_t *))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    set->id = ++pmcf->nsets;
+
+    name = conf->issuers->elts;
+
+    for (i = 0; i < conf->issuers->nelts; i++) {
+
+        issuer = ngx_http_provisioning_find_issuer(&pmcf->issuers, &name[i]);
+
+        if (issuer == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "unknown issuer \"%V\" in \"provisioning_auth\", "
+                          "there is no \"provisioning_issuer %V { … }\" in "
+                          "the http block, in %s:%ui", &name[i], &name[i],
+                          conf->file, conf->line);
+            return NGX_ERROR;
+        }
+
+        slot = ngx_array_push(&set->issuers);
+        if (slot == NULL) {
+            return NGX_ERROR;
+        }
+
+        *slot = issuer;
+    }
+
+    conf->auth = set;
+
+    return NGX_OK;
+}
+
+
+static prov_auth_issuer_t *
+ngx_http_provisioning_find_issuer(ngx_array_t *issuers, ngx_str_t *name)
+{
+    ngx_uint_t            i;
+    prov_auth_issuer_t  **issuer;
+
+    issuer = issuers->elts;
+
+    for (i = 0; i < issuers->nelts; i++) {
+        if (issuer[i]->name.len == name->len
+            && ngx_strncmp(issuer[i]->name.data, name->data, name->len) == 0)
+        {
+            return issuer[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_provisioning_merge_api(ngx_conf_t *cf, prov_request_conf_t *conf,
+    ngx_http_core_loc_conf_t *clcf)
+{
+    if (conf->api == NULL && conf->database.data == NULL) {
+        return NGX_OK;
+    }
+
+    if (conf->api == NULL || conf->database.data == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%s\" needs \"%s\" in the same location, in %s:%ui",
+                      conf->api ? "provisioning_api" : "provisioning_pass",
+                      conf->api ? "provisioning_pass database"
+                                : "provisioning_api document",
+                      conf->file, conf->line);
+        return NGX_ERROR;
+    }
+
+    if (!ngx_http_provisioning_reachable(clcf, &conf->prefix)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" never meets a path of \"%V\", which "
+                      "begin with \"%V/\": change the location, or say "
+                      "\"prefix=…\" in \"provisioning_api\", in %s:%ui",
+                      &clcf->name, &conf->api->file, &conf->prefix,
+                      conf->file, conf->line);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_provisioning_merge_service(cf, conf) != NGX_OK
+        || prov_request_publish(cf, conf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* "if", "limit_except" and nested locations keep the handler */
+
+    if (clcf->handler == NULL) {
+        clcf->handler = prov_request_content;
+    }
+
+    /* errors here have one form; a site's error pages are for its people */
+
+    if (clcf->handler == prov_request_content) {
+        clcf->error_pages = NULL;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_provisioning_merge_service(ngx_conf_t *cf,
+    prov_request_conf_t *conf)
+{
+    ngx_uint_t                          i;
+    prov_request_service_t            **service;
+    ngx_http_provisioning_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_provisioning_module);
+
+    conf->db = prov_db_find(&pmcf->databases, &conf->database);
+
+    if (conf->db == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "unknown database \"%V\" in \"provisioning_pass\", "
+                      "there is no \"provisioning_database %V { … }\" in the "
+                      "http block, in %s:%ui", &conf->database,
+                      &conf->database, conf->file, conf->line);
+        return NGX_ERROR;
+    }
+
+    service = pmcf->services.elts;
+
+    for (i = 0; i < pmcf->services.nelts; i++) {
+        if (service[i]->api == conf->api && service[i]->db == conf->db) {
+            conf->service = service[i];
+            return NGX_OK;
+        }
+    }
+
+    service = ngx_array_push(&pmcf->services);
+    if (service == NULL) {
+        return NGX_ERROR;
+    }
+
+    *service = prov_request_service(cf, conf->api, conf->db, prov_handlers);
+    conf->service = *service;
+
+    return *service ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_provisioning_check_require(ngx_conf_t *cf,
+    prov_request_conf_t *conf)
+{
+    ngx_uint_t                   i, j;
+    ngx_array_t                 *any;
+    prov_openapi_api_t          *api;
+    prov_request_requirement_t  *req;
+
+    if (conf->require == NULL) {
+        return NGX_OK;
+    }
+
+    if (conf->auth == NULL) {
+        if (conf->issuers) {
+            /* "off": what is inherited has no meaning here */
+            return NGX_OK;
+        }
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"provisioning_require\" needs \"provisioning_auth "
+                      "issuer\", in %s:%ui", conf->file, conf->line);
+        return NGX_ERROR;
+    }
+
+    api = conf->api ? conf->api : conf->roles;
+    any = conf->require->elts;
+
+    for (i = 0; i < conf->require->nelts; i++) {
+        req = any[i].elts;
+
+        for (j = 0; j < any[i].nelts; j++) {
+
+            if (!req[j].permission) {
+                continue;
+            }
+
+            if (api == NULL) {
+                ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                              "\"provisioning_require permission=%V\" needs "
+                              "\"provisioning_roles document\", which says "
+                              "whom it is granted, in %s:%ui", &req[j].name,
+                              conf->file, conf->line);
+                return NGX_ERROR;
+            }
+
+            if (!ngx_http_provisioning_granted(api, &req[j].name)) {
+                ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                              "unknown permission \"%V\" in "
+                              "\"provisioning_require\", no operation of "
+                              "\"%V\" has it, in %s:%ui", &req[j].name,
+                              &api->file, conf->file, conf->line);
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_provisioning_granted(prov_openapi_api_t *api, ngx_str_t *permission)
+{
+    ngx_str_t   *known;
+    ngx_uint_t   i;
+
+    known = api->permissions.elts;
+
+    for (i = 0; i < api->permissions.nelts; i++) {
+        if (known[i].len == permission->len
+            && ngx_strncmp(known[i].data, permission->data, known[i].len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* A prefix location and the API's prefix must lie on one path. */
+
+static ngx_uint_t
+ngx_http_provisioning_reachable(ngx_http_core_loc_conf_t *clcf,
+    ngx_str_t *prefix)
+{
+    size_t  len;
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        return 1;
+    }
+#endif
+
+    if (clcf->noname || clcf->lmt_excpt || clcf->named) {
+        return 1;
+    }
+
+    len = ngx_min(clcf->name.len, prefix->len);
+
+    return ngx_strncmp(clcf->name.data, prefix->data, len) == 0;
+}

@@ -1,0 +1,282 @@
+/*
+ * The strict JSON door: jansson does the parsing, this file adds what it does
+ * not do (a depth that is ours, NUL bytes, sentences of our own) and takes
+ * away what it does too much (quoting the input in its messages).
+ */
+
+#include "base/prov_json.h"
+
+
+static ngx_int_t prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
+    prov_json_error_t *err);
+static void prov_json_position(u_char *data, u_char *at,
+    prov_json_error_t *err);
+static void prov_json_explain(json_error_t *je, prov_json_error_t *err);
+static json_t *prov_json_fail(prov_json_error_t *err, prov_json_code_e code,
+    const char *text);
+static void prov_json_release(void *data);
+
+
+json_t *
+prov_json_parse(u_char *data, size_t len, ngx_uint_t depth,
+    prov_json_error_t *err)
+{
+    json_t        *json;
+    json_error_t   je;
+
+    err->line = 1;
+    err->column = 1;
+
+    if (prov_json_scan(data, len, depth, err) != NGX_OK) {
+        return NULL;
+    }
+
+    json = json_loadb((char *) data, len,
+                      JSON_REJECT_DUPLICATES|JSON_DECODE_ANY, &je);
+    if (json == NULL) {
+        prov_json_explain(&je, err);
+        return NULL;
+    }
+
+    return json;
+}
+
+
+/*
+ * One pass before the parser's: emptiness, NUL bytes, and nesting, which has
+ * to be known before anything recurses over the input.
+ */
+
+static ngx_int_t
+prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
+    prov_json_error_t *err)
+{
+    u_char      *p, *last;
+    ngx_uint_t   level, string, seen;
+
+    level = 0;
+    string = 0;
+    seen = 0;
+    last = data + len;
+
+    for (p = data; p < last; p++) {
+
+        if (*p == '\0') {
+            prov_json_position(data, p, err);
+            prov_json_fail(err, PROV_JSON_NUL, "a NUL byte is not allowed");
+            return NGX_ERROR;
+        }
+
+        if (string) {
+            if (*p == '\\') {
+                /* a NUL hidden behind a backslash must still be seen */
+                if (p + 1 < last && p[1] != '\0') {
+                    p++;
+                }
+
+            } else if (*p == '"') {
+                string = 0;
+            }
+
+            continue;
+        }
+
+        switch (*p) {
+
+        case '"':
+            string = 1;
+            seen = 1;
+            break;
+
+        case '[':
+        case '{':
+            seen = 1;
+
+            if (++level > depth) {
+                prov_json_position(data, p, err);
+                err->code = PROV_JSON_DEPTH;
+                ngx_snprintf(err->text, sizeof(err->text),
+                             "arrays and objects may be nested at most %ui "
+                             "deep%Z", depth);
+                return NGX_ERROR;
+            }
+
+            break;
+
+        case ']':
+        case '}':
+            if (level) {
+                level--;
+            }
+
+            break;
+
+        case ' ':
+        case '\t':
+        case '\r':
+        case '\n':
+            break;
+
+        default:
+            seen = 1;
+        }
+    }
+
+    if (!seen) {
+        prov_json_fail(err, PROV_JSON_EMPTY, "nothing but white space");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+prov_json_position(u_char *data, u_char *at, prov_json_error_t *err)
+{
+    u_char  *p;
+
+    err->line = 1;
+    err->column = 1;
+
+    for (p = data; p < at; p++) {
+        if (*p == '\n') {
+            err->line++;
+            err->column = 1;
+
+        } else if ((*p & 0xc0) != 0x80) {
+            err->column++;
+        }
+    }
+}
+
+
+static void
+prov_json_explain(json_error_t *je, prov_json_error_t *err)
+{
+    char  *near;
+
+    /* jansson says -1 where it cannot tell */
+    err->line = (je->line > 0) ? (ngx_uint_t) je->line : 1;
+    err->column = (je->column > 0) ? (ngx_uint_t) je->column : 1;
+
+    switch (json_error_code(je)) {
+
+    case json_error_duplicate_key:
+        prov_json_fail(err, PROV_JSON_DUPLICATE_KEY,
+                       "an object names the same key twice");
+        break;
+
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        prov_json_fail(err, PROV_JSON_NUL,
+                       "the character \\u0000 is not allowed");
+        break;
+
+    case json_error_invalid_utf8:
+        prov_json_fail(err, PROV_JSON_UTF8, "not valid UTF-8");
+        break;
+
+    case json_error_numeric_overflow:
+        prov_json_fail(err, PROV_JSON_NUMBER,
+                       "a number is too large: integers have 64 bits, "
+                       "others the range of a double");
+        break;
+
+    case json_error_stack_overflow:
+        prov_json_fail(err, PROV_JSON_DEPTH, "nested too deep");
+        break;
+
+    case json_error_out_of_memory:
+        prov_json_fail(err, PROV_JSON_MEMORY, "no memory");
+        break;
+
+    case json_error_premature_end_of_input:
+        prov_json_fail(err, PROV_JSON_SYNTAX,
+                       "the text ends in the middle of a value");
+        break;
+
+    case json_error_end_of_input_expected:
+        prov_json_fail(err, PROV_JSON_SYNTAX,
+                       "something follows the end of the value");
+        break;
+
+    default:
+        /* the input itself stays out of messages and logs */
+        near = strstr(je->text, " near ");
+        if (near) {
+            *near = '\0';
+        }
+
+        prov_json_fail(err, PROV_JSON_SYNTAX, je->text);
+    }
+}
+
+
+static json_t *
+prov_json_fail(prov_json_error_t *err, prov_json_code_e code,
+    const char *text)
+{
+    err->code = code;
+    ngx_cpystrn(err->text, (u_char *) text, sizeof(err->text));
+
+    return NULL;
+}
+
+
+ngx_int_t
+prov_json_give(ngx_pool_t *pool, json_t *json)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(pool, 0);
+    if (cln == NULL) {
+        json_decref(json);
+        return NGX_ERROR;
+    }
+
+    cln->handler = prov_json_release;
+    cln->data = json;
+
+    return NGX_OK;
+}
+
+
+static void
+prov_json_release(void *data)
+{
+    json_decref(data);
+}
+
+
+ngx_str_t
+prov_json_text(ngx_pool_t *pool, json_t *json)
+{
+    size_t      len;
+    ngx_str_t   text;
+
+    ngx_str_null(&text);
+
+    /* once to measure, once to write: no buffer that grows by doubling */
+
+    len = json_dumpb(json, NULL, 0, JSON_COMPACT|JSON_ENCODE_ANY);
+    if (len == 0) {
+        return text;
+    }
+
+    text.data = ngx_pnalloc(pool, len + 1);
+    if (text.data == NULL) {
+        return text;
+    }
+
+    text.len = json_dumpb(json, (char *) text.data, len,
+                          JSON_COMPACT|JSON_ENCODE_ANY);
+    if (text.len != len) {
+        ngx_str_null(&text);
+        return text;
+    }
+
+    text.data[len] = '\0';
+
+    return text;
+}

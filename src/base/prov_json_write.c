@@ -1,0 +1,108 @@
+/*
+ * The one writer of JSON strings: what callers send in headers and claims
+ * passes through it on its way into SQL, so it never trusts its input.
+ */
+
+#include "base/prov_json_write.h"
+
+
+static size_t prov_json_utf8(u_char *p, u_char *last);
+
+
+u_char *
+prov_json_quote(u_char *dst, ngx_str_t *text)
+{
+    u_char  *p, *last;
+    size_t   n;
+
+    p = text->data;
+    last = p + text->len;
+
+    *dst++ = '"';
+
+    while (p < last) {
+
+        if (*p >= 0x80 || *p == '\0') {
+            n = prov_json_utf8(p, last);
+
+            if (n == 0) {
+                dst = ngx_cpymem(dst, "\xef\xbf\xbd", 3);
+                p++;
+
+            } else {
+                dst = ngx_cpymem(dst, p, n);
+                p += n;
+            }
+
+            continue;
+        }
+
+        if (*p == '"' || *p == '\\') {
+            *dst++ = '\\';
+            *dst++ = *p++;
+            continue;
+        }
+
+        if (*p < 0x20) {
+            dst = ngx_sprintf(dst, "\\u%04xd", (ngx_uint_t) *p++);
+            continue;
+        }
+
+        *dst++ = *p++;
+    }
+
+    *dst++ = '"';
+
+    return dst;
+}
+
+
+/*
+ * The length of the character at p, or 0 when it is none (RFC 3629: no
+ * overlong forms, no surrogates, nothing beyond U+10FFFF).
+ */
+
+static size_t
+prov_json_utf8(u_char *p, u_char *last)
+{
+    size_t      i, n;
+    uint32_t    c, min;
+
+    if (*p < 0xc2 || *p > 0xf4) {
+        return 0;
+    }
+
+    if (*p < 0xe0) {
+        n = 2;
+        c = *p & 0x1f;
+        min = 0x80;
+
+    } else if (*p < 0xf0) {
+        n = 3;
+        c = *p & 0x0f;
+        min = 0x800;
+
+    } else {
+        n = 4;
+        c = *p & 0x07;
+        min = 0x10000;
+    }
+
+    if ((size_t) (last - p) < n) {
+        return 0;
+    }
+
+    for (i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+
+        c = (c << 6) | (p[i] & 0x3f);
+    }
+
+    if (c < min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
+        return 0;
+    }
+
+    return n;
+}

@@ -1,0 +1,115 @@
+/*
+ * PostgreSQL for the workers: a pool of non-blocking, pipelined libpq
+ * connections per provisioning_database block.  Called by the module
+ * (configuration, worker start and end) and by src/request (queries).  Never
+ * knows what a statement means; it knows when its effect is certain.
+ */
+
+#ifndef _PROV_DB_H_INCLUDED_
+#define _PROV_DB_H_INCLUDED_
+
+
+#include "base/prov_base.h"
+
+#include <ngx_event.h>
+#include <libpq-fe.h>
+
+
+#define PROV_DB_PARAMS  3
+
+
+typedef struct prov_db_conf_s   prov_db_conf_t;
+typedef struct prov_db_query_s  prov_db_query_t;
+
+
+typedef enum {
+    PROV_DB_READ = 0,     /* may be repeated, shares a connection */
+    PROV_DB_LIST,         /* may be repeated, has its connection alone */
+    PROV_DB_WRITE         /* is sent once */
+} prov_db_class_e;
+
+
+typedef enum {
+    PROV_DB_COMMITTED = 0,  /* result: the rows; the commit is confirmed */
+    PROV_DB_REFUSED,        /* result: the error; everything rolled back */
+    PROV_DB_AWAY,           /* no server could be reached; nothing was done */
+    PROV_DB_QUEUE_FULL,     /* nothing was done */
+    PROV_DB_QUEUE_TIMEOUT,  /* nothing was done */
+    PROV_DB_TIMEOUT,        /* a read ran out of time */
+    PROV_DB_UNKNOWN         /* a write was sent, no answer came: it may have
+                               been committed or not */
+} prov_db_status_e;
+
+
+typedef void (*prov_db_handler_pt)(prov_db_query_t *q);
+
+struct prov_db_query_s {
+
+    /* the caller's, set between create and submit; the values are borrowed
+       until the handler is called or the query is released */
+
+    const char               *values[PROV_DB_PARAMS];  /* NUL-terminated */
+    prov_db_handler_pt        handler;
+    void                     *data;
+    ngx_log_t                *log;
+
+    /* for the handler to read */
+
+    prov_db_status_e          status;
+    PGresult                 *result;      /* the query's until release */
+    ngx_msec_t                queue_time;  /* waiting for a connection */
+    ngx_msec_t                db_time;     /* from sending to the answer */
+
+    /* src/db's own */
+
+    prov_db_conf_t           *conf;
+    ngx_uint_t                statement;
+    prov_db_class_e           class;
+    ngx_uint_t                state;       /* prov_db_query_state_e */
+    ngx_queue_t               queue;       /* in the pool's or connection's */
+    ngx_event_t               timer;       /* queue, then query time */
+    void                     *conn;        /* prov_db_conn_t, while sent */
+    ngx_msec_t                submitted;
+    ngx_msec_t                sent;
+    unsigned                  preparing:1; /* a Parse goes before it */
+    unsigned                  prepared:1;  /* and has been answered */
+    unsigned                  tries:4;
+    unsigned                  orphan:1;    /* released while it was sent */
+};
+
+
+/*
+ * The directive "provisioning_database name { … }".  databases is the array
+ * of prov_db_conf_t * that the configuration keeps.  NGX_CONF_OK, or
+ * NGX_CONF_ERROR after logging file, line and what to write instead.
+ */
+char *prov_db_block(ngx_conf_t *cf, ngx_array_t *databases);
+
+/* The named database, or NULL. */
+prov_db_conf_t *prov_db_find(ngx_array_t *databases, ngx_str_t *name);
+
+/*
+ * Registers a statement while the configuration is read; it is prepared on
+ * each connection at its first use.  text is copied, equal texts share one
+ * number.  Returns the number, or NGX_ERROR.
+ */
+ngx_int_t prov_db_statement(prov_db_conf_t *conf, ngx_str_t *text);
+
+/* Once per worker, from init_process and exit_process.  Connects nothing. */
+ngx_int_t prov_db_init_worker(ngx_cycle_t *cycle, ngx_array_t *databases);
+void prov_db_exit_worker(void);
+
+/*
+ * A query is made, filled in, submitted once, and released once: at any time,
+ * also from its handler, also while it waits or runs.  What was sent still
+ * commits after its release; what only waited is forgotten.  The handler is
+ * called at most once, never after the release, and never from within
+ * prov_db_submit().  create returns NULL when there is no memory.
+ */
+prov_db_query_t *prov_db_query(prov_db_conf_t *conf, ngx_uint_t statement,
+    prov_db_class_e class);
+void prov_db_submit(prov_db_query_t *q);
+void prov_db_release(prov_db_query_t *q);
+
+
+#endif /* _PROV_DB_H_INCLUDED_ */

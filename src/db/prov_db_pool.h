@@ -1,0 +1,147 @@
+/*
+ * What the files of src/db share: the configuration, the worker's pool, its
+ * connections, and the functions between them.  Nobody else includes this.
+ */
+
+#ifndef _PROV_DB_POOL_H_INCLUDED_
+#define _PROV_DB_POOL_H_INCLUDED_
+
+
+#include "db/prov_db.h"
+
+
+/* how often one query may be sent: the first time, and after a loss */
+#define PROV_DB_TRIES         4
+
+/* wait between two attempts to connect, doubled from the first to the last */
+#define PROV_DB_BACKOFF_MIN   50      /* ms */
+#define PROV_DB_BACKOFF_MAX   1000    /* ms */
+
+
+/* connection parameters that conninfo and we may set; libpq has about 40 */
+#define PROV_DB_OPTIONS       64
+
+
+typedef struct {
+    ngx_str_t        name;        /* as configured, for the log */
+    const char      *host;        /* directory of a socket, or the name that
+                                     a certificate must show */
+    const char      *hostaddr;    /* NULL for a socket */
+    const char      *port;
+    unsigned         backup:1;
+} prov_db_server_t;
+
+
+struct prov_db_conf_s {
+    ngx_str_t        name;
+    ngx_uint_t       index;       /* in the configuration */
+    ngx_array_t      servers;     /* prov_db_server_t, backups last */
+    ngx_array_t      statements;  /* const char * */
+    const char      *keywords[PROV_DB_OPTIONS];  /* of conninfo, and ours */
+    const char      *values[PROV_DB_OPTIONS];
+    ngx_uint_t       noptions;
+    ngx_uint_t       connections; /* per worker */
+    ngx_uint_t       pipeline;    /* queries in flight on one connection */
+    ngx_uint_t       queue;       /* queries that wait */
+    ngx_msec_t       queue_timeout;
+    ngx_msec_t       connect_timeout;
+    ngx_msec_t       query_timeout;
+    ngx_msec_t       keepalive_time;
+    u_char          *file;
+    ngx_uint_t       line;
+};
+
+
+typedef enum {
+    PROV_DB_NEW = 0,
+    PROV_DB_WAITING,              /* on pool->waiting or pool->lists */
+    PROV_DB_SENT,                 /* on conn->sent */
+    PROV_DB_DONE                  /* on no list; the caller's alone */
+} prov_db_query_state_e;
+
+
+typedef enum {
+    PROV_DB_CLOSED = 0,           /* on pool->closed; no socket */
+    PROV_DB_CONNECTING,           /* on pool->connecting */
+    PROV_DB_IDLE,                 /* on pool->idle; proven clean */
+    PROV_DB_BUSY                  /* on pool->busy; queries on conn->sent */
+} prov_db_conn_state_e;
+
+
+typedef struct prov_db_pool_s  prov_db_pool_t;
+
+
+typedef struct {
+    ngx_queue_t           queue;      /* in the list of its state */
+    prov_db_conn_state_e  state;
+    prov_db_pool_t       *pool;
+    PGconn               *pg;         /* NULL when closed */
+    ngx_connection_t     *c;          /* NULL when nothing is registered */
+    ngx_queue_t           sent;       /* prov_db_query_t, oldest first */
+    ngx_uint_t            nsent;
+    ngx_event_t           timer;      /* connect time */
+    ngx_msec_t            since;      /* connected */
+    ngx_msec_t            lifetime;   /* after which it is not used again */
+    ngx_uint_t           *generation; /* per statement; 0: not prepared */
+    ngx_uint_t            next;       /* generation */
+    ngx_uint_t            server;     /* index */
+    unsigned              exclusive:1;/* runs a list: nobody joins */
+    unsigned              reserved:1; /* a list waits until it is idle */
+    unsigned              retired:1;  /* closes when it is idle */
+    unsigned              dead:1;     /* closes before anything else */
+} prov_db_conn_t;
+
+
+struct prov_db_pool_s {
+    prov_db_conf_t       *conf;
+    ngx_log_t            *log;
+    prov_db_conn_t       *conns;
+    ngx_queue_t           closed;
+    ngx_queue_t           connecting;
+    ngx_queue_t           idle;
+    ngx_queue_t           busy;
+    ngx_uint_t            nconnecting;
+    ngx_uint_t            nlists;     /* lists that run or have reserved */
+    ngx_queue_t           waiting;    /* prov_db_query_t, oldest first */
+    ngx_queue_t           lists;
+    ngx_uint_t            nwaiting;   /* on both */
+    ngx_event_t           dispatch;   /* posted: send what waits */
+    ngx_event_t           retry;      /* timer: connect again */
+    ngx_msec_t            backoff;    /* 0: the database answers */
+    ngx_uint_t            failures;   /* since the last success */
+    ngx_msec_t            next;       /* not before, while backoff is set */
+    ngx_uint_t            server;     /* the one to connect to next */
+};
+
+
+/* prov_db.c: the pool */
+void prov_db_wake(prov_db_pool_t *pool);
+void prov_db_reached(prov_db_pool_t *pool);
+void prov_db_missed(prov_db_conn_t *conn);
+void prov_db_demoted(prov_db_conn_t *conn);
+
+/* prov_db_query.c: a query's life */
+void prov_db_query_sent(prov_db_query_t *q, prov_db_conn_t *conn);
+void prov_db_query_done(prov_db_query_t *q, prov_db_status_e status);
+void prov_db_query_again(prov_db_query_t *q);
+void prov_db_query_lost(prov_db_query_t *q);
+prov_db_pool_t *prov_db_pool(prov_db_conf_t *conf);
+
+/* prov_db_conn.c: a connection's life */
+void prov_db_conn_move(prov_db_conn_t *conn, prov_db_conn_state_e state);
+void prov_db_conn_open(prov_db_conn_t *conn);
+void prov_db_conn_close(prov_db_conn_t *conn);
+void prov_db_conn_settle(prov_db_conn_t *conn);
+ngx_int_t prov_db_conn_watch(prov_db_conn_t *conn, ngx_event_handler_pt read,
+    ngx_event_handler_pt write);
+void prov_db_conn_unwatch(prov_db_conn_t *conn);
+void prov_db_conn_log(ngx_uint_t level, prov_db_conn_t *conn,
+    const char *doing);
+
+/* prov_db_wire.c: what goes over it */
+ngx_int_t prov_db_wire_send(prov_db_conn_t *conn, prov_db_query_t *q);
+void prov_db_wire_read(ngx_event_t *ev);
+void prov_db_wire_write(ngx_event_t *ev);
+
+
+#endif /* _PROV_DB_POOL_H_INCLUDED_ */

@@ -1,0 +1,244 @@
+/*
+ * A query's life: made and released by a caller that may vanish at any time,
+ * held meanwhile by the pool (waiting) or a connection (sent).  Whatever ends
+ * it goes through prov_db_query_done(), so the handler runs at most once.
+ */
+
+#include "db/prov_db_pool.h"
+
+
+static void prov_db_query_wait(prov_db_query_t *q, prov_db_pool_t *pool);
+static void prov_db_query_timeout(ngx_event_t *ev);
+static void prov_db_query_free(prov_db_query_t *q);
+static ngx_uint_t prov_db_away(prov_db_pool_t *pool);
+
+
+/*
+ * Not from the request's pool: a sent query must outlive the request, since
+ * its answer still comes over the connection.
+ */
+
+prov_db_query_t *
+prov_db_query(prov_db_conf_t *conf, ngx_uint_t statement,
+    prov_db_class_e class)
+{
+    prov_db_query_t  *q;
+
+    q = ngx_calloc(sizeof(prov_db_query_t), ngx_cycle->log);
+    if (q == NULL) {
+        return NULL;
+    }
+
+    /* set by ngx_calloc(): q->state = PROV_DB_NEW, no result, no timer */
+
+    q->conf = conf;
+    q->statement = statement;
+    q->class = class;
+    q->log = ngx_cycle->log;
+
+    q->timer.handler = prov_db_query_timeout;
+    q->timer.data = q;
+    q->timer.log = ngx_cycle->log;
+
+    return q;
+}
+
+
+void
+prov_db_submit(prov_db_query_t *q)
+{
+    prov_db_pool_t  *pool;
+
+    pool = prov_db_pool(q->conf);
+
+    q->submitted = ngx_current_msec;
+
+    ngx_queue_insert_tail(q->class == PROV_DB_LIST ? &pool->lists
+                                                   : &pool->waiting,
+                          &q->queue);
+    prov_db_query_wait(q, pool);
+}
+
+
+static void
+prov_db_query_wait(prov_db_query_t *q, prov_db_pool_t *pool)
+{
+    q->state = PROV_DB_WAITING;
+    q->conn = NULL;
+
+    pool->nwaiting++;
+    prov_db_wake(pool);
+}
+
+
+void
+prov_db_query_sent(prov_db_query_t *q, prov_db_conn_t *conn)
+{
+    if (q->timer.timer_set) {
+        ngx_del_timer(&q->timer);
+    }
+
+    if (q->tries == 0) {
+        q->queue_time = ngx_current_msec - q->submitted;
+    }
+
+    q->state = PROV_DB_SENT;
+    q->sent = ngx_current_msec;
+    q->conn = conn;
+    q->tries++;
+    q->preparing = 0;
+    q->prepared = 0;
+
+    ngx_queue_insert_tail(&conn->sent, &q->queue);
+    conn->nsent++;
+
+    if (conn->state != PROV_DB_BUSY) {
+        prov_db_conn_move(conn, PROV_DB_BUSY);
+    }
+}
+
+
+/* The query is on no list when this is called, and is the caller's after. */
+
+void
+prov_db_query_done(prov_db_query_t *q, prov_db_status_e status)
+{
+    if (q->timer.timer_set) {
+        ngx_del_timer(&q->timer);
+    }
+
+    if (q->orphan) {
+        prov_db_query_free(q);
+        return;
+    }
+
+    if (q->state == PROV_DB_SENT) {
+        q->db_time = ngx_current_msec - q->sent;
+
+    } else {
+        q->queue_time = ngx_current_msec - q->submitted;
+    }
+
+    q->state = PROV_DB_DONE;
+    q->conn = NULL;
+    q->status = status;
+
+    q->handler(q);
+}
+
+
+/*
+ * What was rolled back for a reason that lies outside of it (a conflict with
+ * others, a statement the server has forgotten) is sent once more, before
+ * those that have not been sent at all.
+ */
+
+void
+prov_db_query_again(prov_db_query_t *q)
+{
+    prov_db_pool_t  *pool;
+
+    if (q->orphan) {
+        prov_db_query_free(q);
+        return;
+    }
+
+    if (q->tries >= PROV_DB_TRIES) {
+        prov_db_query_done(q, PROV_DB_REFUSED);
+        return;
+    }
+
+    PQclear(q->result);
+    q->result = NULL;
+
+    pool = prov_db_pool(q->conf);
+
+    ngx_queue_insert_head(q->class == PROV_DB_LIST ? &pool->lists
+                                                   : &pool->waiting,
+                          &q->queue);
+    prov_db_query_wait(q, pool);
+
+    ngx_add_timer(&q->timer, q->conf->queue_timeout);
+}
+
+
+/* The connection went away with the query in flight. */
+
+void
+prov_db_query_lost(prov_db_query_t *q)
+{
+    PQclear(q->result);
+    q->result = NULL;
+
+    if (q->class == PROV_DB_WRITE || q->tries >= PROV_DB_TRIES) {
+        prov_db_query_done(q, q->class == PROV_DB_WRITE ? PROV_DB_UNKNOWN
+                                                        : PROV_DB_AWAY);
+        return;
+    }
+
+    prov_db_query_again(q);
+}
+
+
+static void
+prov_db_query_timeout(ngx_event_t *ev)
+{
+    prov_db_pool_t   *pool;
+    prov_db_query_t  *q;
+
+    q = ev->data;
+    pool = prov_db_pool(q->conf);
+
+    ngx_queue_remove(&q->queue);
+    pool->nwaiting--;
+
+    prov_db_query_done(q, prov_db_away(pool) ? PROV_DB_AWAY
+                                             : PROV_DB_QUEUE_TIMEOUT);
+}
+
+
+static ngx_uint_t
+prov_db_away(prov_db_pool_t *pool)
+{
+    return ngx_queue_empty(&pool->idle) && ngx_queue_empty(&pool->busy);
+}
+
+
+void
+prov_db_release(prov_db_query_t *q)
+{
+    prov_db_pool_t  *pool;
+
+    q->handler = NULL;
+
+    switch (q->state) {
+
+    case PROV_DB_SENT:
+        q->orphan = 1;
+        return;
+
+    case PROV_DB_WAITING:
+        pool = prov_db_pool(q->conf);
+
+        ngx_queue_remove(&q->queue);
+        pool->nwaiting--;
+        break;
+
+    default:
+        break;
+    }
+
+    prov_db_query_free(q);
+}
+
+
+static void
+prov_db_query_free(prov_db_query_t *q)
+{
+    if (q->timer.timer_set) {
+        ngx_del_timer(&q->timer);
+    }
+
+    PQclear(q->result);
+    ngx_free(q);
+}

@@ -1,0 +1,218 @@
+/*
+ * The way of one request through nginx: what a location is configured to do,
+ * what is known of a request so far, and the steps, in the order in which
+ * they are taken.  The module puts the steps into nginx's phases; handlers
+ * are steps of their own that an operation names with x-handler.
+ */
+
+#ifndef _PROV_REQUEST_H_INCLUDED_
+#define _PROV_REQUEST_H_INCLUDED_
+
+
+#include <ngx_http.h>
+
+#include "auth/prov_auth.h"
+#include "db/prov_db.h"
+#include "openapi/prov_openapi.h"
+
+
+/* of a caller's own request id, and of the user agent that is recorded */
+#define PROV_REQUEST_ID_LEN      64
+#define PROV_REQUEST_AGENT_LEN   256
+
+/* violations told to a caller at once */
+#define PROV_REQUEST_VIOLATIONS  32
+
+
+typedef struct {
+    ngx_str_t                   name;      /* x-handler */
+    ngx_http_handler_pt         handler;   /* as a content handler's */
+} prov_request_handler_t;
+
+
+/* An operation of a document, as one database serves it. */
+
+typedef struct {
+    prov_openapi_operation_t   *operation;
+    prov_request_handler_t     *handler;   /* NULL: the database function */
+    ngx_uint_t                  statement;
+    prov_db_class_e             class;
+} prov_request_call_t;
+
+
+/* A document and the database behind it; shared by all its locations. */
+
+typedef struct {
+    prov_openapi_api_t         *api;
+    prov_db_conf_t             *db;
+    prov_request_call_t        *calls;     /* by operation->index */
+    ngx_uint_t                  outcome;   /* statement */
+    ngx_uint_t                  ready;     /* statement */
+    ngx_str_t                   inventory; /* prov.ready's first argument */
+} prov_request_service_t;
+
+
+typedef struct {
+    ngx_str_t                   name;
+    unsigned                    permission:1;  /* else a role */
+} prov_request_requirement_t;
+
+
+/* of a location; read-only once the configuration is read */
+
+typedef struct {
+    prov_auth_set_t            *auth;      /* NULL: no token is trusted */
+    ngx_array_t                *issuers;   /* ngx_str_t: names; none: "off" */
+    prov_openapi_api_t         *api;
+    ngx_str_t                   prefix;    /* before the document's paths */
+    ngx_str_t                   database;  /* name */
+    prov_db_conf_t             *db;
+    prov_request_service_t     *service;
+    ngx_str_t                   document;  /* as served under the prefix */
+    ngx_str_t                   etag;      /* its */
+    prov_openapi_api_t         *roles;     /* whose x-roles count, no api */
+    ngx_array_t                *require;   /* ngx_array_t of
+                                              prov_request_requirement_t: one
+                                              of each must be met */
+    u_char                     *file;      /* where it was told so, last */
+    ngx_uint_t                  line;
+} prov_request_conf_t;
+
+
+/* What is wrong, in the words of RFC 9457. */
+
+typedef struct {
+    ngx_uint_t                  status;
+    ngx_str_t                   code;
+    ngx_str_t                   detail;
+    json_t                     *members;   /* extension members, or NULL */
+    ngx_str_t                   errors;    /* JSON array, or empty */
+} prov_problem_t;
+
+
+typedef struct prov_request_ctx_s  prov_request_ctx_t;
+
+struct prov_request_ctx_s {
+    prov_request_conf_t        *conf;      /* of the access phase */
+    ngx_str_t                   id;        /* request id */
+    prov_openapi_match_t       *match;
+    prov_openapi_operation_t   *operation;
+    prov_request_call_t        *call;
+    prov_schema_t              *schema;    /* of the body that is read */
+    prov_auth_identity_t       *identity;
+    ngx_str_t                   tenant;
+    ngx_str_t                   args[PROV_DB_PARAMS];  /* of the statement */
+    prov_db_query_t            *query;
+    ngx_msec_t                  queue_time;
+    ngx_msec_t                  db_time;
+    prov_problem_t              problem;   /* status 0: none */
+    ngx_str_t                   document;  /* the problem, as sent */
+    ngx_http_request_t         *request;
+    unsigned                    allowed:1; /* access was granted */
+    unsigned                    queried:1; /* the times are known */
+    unsigned                    outcome:1; /* asks what became of a write */
+    unsigned                    keepalive:1;  /* was wanted at the start */
+    unsigned                    drained:1; /* the body has been read */
+    unsigned                    replace:1; /* body filter: send document */
+    unsigned                    replaced:1;
+};
+
+
+extern ngx_module_t  ngx_http_provisioning_module;
+
+
+/* prov_request_conf.c: what a location is told to do */
+prov_request_service_t *prov_request_service(ngx_conf_t *cf,
+    prov_openapi_api_t *api, prov_db_conf_t *db,
+    prov_request_handler_t *handlers);
+ngx_int_t prov_request_publish(ngx_conf_t *cf, prov_request_conf_t *conf);
+
+/* prov_request_ctx.c: what is known of a request */
+prov_request_ctx_t *prov_request_ctx(ngx_http_request_t *r);
+prov_request_ctx_t *prov_request_ctx_find(ngx_http_request_t *r);
+ngx_table_elt_t *prov_request_header_in(ngx_http_request_t *r,
+    const char *name, size_t len);
+ngx_int_t prov_request_header_out(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value);
+
+/* prov_request_access.c: who may */
+ngx_int_t prov_request_access(ngx_http_request_t *r);
+ngx_int_t prov_request_init_worker(ngx_cycle_t *cycle);
+
+/* prov_request_route.c: which operation is meant */
+ngx_int_t prov_request_route(ngx_http_request_t *r, prov_request_ctx_t *ctx);
+
+/* prov_request_accept.c: content negotiation */
+ngx_int_t prov_request_acceptable(ngx_http_request_t *r);
+
+/* prov_request_params.c: path and query parameters */
+ngx_int_t prov_request_params(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx);
+
+/* prov_request_content.c: from the request to the query */
+ngx_int_t prov_request_content(ngx_http_request_t *r);
+
+/* prov_request_body.c: what was sent */
+ngx_int_t prov_request_body_type(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, prov_schema_t **schema);
+ngx_int_t prov_request_body(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    prov_schema_t *schema);
+
+/* prov_request_query.c: the round trip */
+ngx_int_t prov_request_query(ngx_http_request_t *r, prov_request_ctx_t *ctx);
+ngx_int_t prov_request_ask(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    ngx_uint_t statement, prov_db_class_e class);
+
+/* prov_request_caller.c: what the database is told of the caller */
+ngx_int_t prov_request_caller(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx);
+
+/* prov_request_response.c: from the row to the response */
+ngx_int_t prov_request_respond(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, PGresult *result);
+ngx_int_t prov_request_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_str_t *body);
+
+/* prov_request_sqlstate.c: from an SQL error to a problem */
+ngx_int_t prov_request_refused(ngx_http_request_t *r, PGresult *result);
+
+/*
+ * prov_request_problem.c: sets the request's problem, and returns its status
+ * for the caller to return to nginx.  code is a literal; the detail is
+ * formatted as by ngx_log_error().
+ */
+ngx_int_t prov_problem(ngx_http_request_t *r, ngx_uint_t status,
+    const char *code, const char *format, ...);
+ngx_int_t prov_problem_errors(ngx_http_request_t *r, const char *code,
+    const char *detail, ngx_str_t *errors);
+ngx_int_t prov_problem_members(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *code, ngx_str_t *detail, json_t *members);
+ngx_int_t prov_problem_retry(ngx_http_request_t *r, ngx_uint_t seconds);
+ngx_int_t prov_problem_document(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx);
+
+/* prov_request_violations.c: "errors" of a problem */
+typedef struct {
+    ngx_str_t                   items;     /* JSON objects, commas between */
+    size_t                      size;
+    ngx_uint_t                  n;
+} prov_violations_t;
+
+ngx_int_t prov_violations_body(ngx_pool_t *pool, prov_violations_t *list,
+    prov_schema_report_t *report);
+ngx_int_t prov_violations_parameter(ngx_pool_t *pool,
+    prov_violations_t *list, prov_openapi_in_e in, ngx_str_t *name,
+    ngx_str_t *code, ngx_str_t *message);
+ngx_int_t prov_violations_array(ngx_pool_t *pool, prov_violations_t *list,
+    ngx_str_t *array);
+
+/* prov_request_filter.c: the one place that writes problem documents */
+ngx_int_t prov_request_header_filter(ngx_http_request_t *r);
+ngx_int_t prov_request_body_filter(ngx_http_request_t *r, ngx_chain_t *in);
+void prov_request_filter_init(void);
+
+/* prov_request_variables.c: $provisioning_… */
+ngx_int_t prov_request_variables(ngx_conf_t *cf);
+
+
+#endif /* _PROV_REQUEST_H_INCLUDED_ */

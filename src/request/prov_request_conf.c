@@ -1,0 +1,286 @@
+/*
+ * What a location is told to do, worked out once while the configuration is
+ * read: which statement or handler serves each operation, and the document
+ * as it is published under the location's prefix.
+ */
+
+#include "request/prov_request.h"
+
+#include <openssl/sha.h>
+
+
+static ngx_int_t prov_service_call(ngx_conf_t *cf,
+    prov_request_service_t *service, prov_openapi_operation_t *op,
+    prov_request_handler_t *handlers);
+static prov_db_class_e prov_service_class(prov_openapi_operation_t *op);
+static ngx_int_t prov_service_statement(ngx_conf_t *cf, prov_db_conf_t *db,
+    ngx_str_t *schema, const char *function, size_t len,
+    ngx_uint_t *statement);
+static ngx_int_t prov_service_ready(ngx_conf_t *cf,
+    prov_request_service_t *service);
+static ngx_int_t prov_publish_servers(ngx_conf_t *cf,
+    prov_request_conf_t *conf);
+
+
+/* The document's operations as the database serves them; NULL after logging. */
+
+prov_request_service_t *
+prov_request_service(ngx_conf_t *cf, prov_openapi_api_t *api,
+    prov_db_conf_t *db, prov_request_handler_t *handlers)
+{
+    ngx_uint_t                 i;
+    prov_request_service_t    *service;
+    prov_openapi_operation_t  *op;
+
+    static ngx_str_t  prov = ngx_string("prov");
+
+    service = ngx_pcalloc(cf->pool, sizeof(prov_request_service_t));
+    if (service == NULL) {
+        return NULL;
+    }
+
+    service->api = api;
+    service->db = db;
+    service->calls = ngx_pcalloc(cf->pool, api->operations.nelts
+                                           * sizeof(prov_request_call_t));
+    if (service->calls == NULL) {
+        return NULL;
+    }
+
+    op = api->operations.elts;
+
+    for (i = 0; i < api->operations.nelts; i++) {
+        if (prov_service_call(cf, service, &op[i], handlers) != NGX_OK) {
+            return NULL;
+        }
+    }
+
+    if (prov_service_statement(cf, db, &prov, "outcome", 7, &service->outcome)
+        != NGX_OK
+        || prov_service_ready(cf, service) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return service;
+}
+
+
+static ngx_int_t
+prov_service_call(ngx_conf_t *cf, prov_request_service_t *service,
+    prov_openapi_operation_t *op, prov_request_handler_t *handlers)
+{
+    prov_request_call_t     *call;
+    prov_request_handler_t  *h;
+
+    call = &service->calls[op->index];
+    call->operation = op;
+    call->class = prov_service_class(op);
+
+    if (op->handler.len == 0) {
+        return prov_service_statement(cf, service->db, &service->api->schema,
+                                      (char *) op->id.data, op->id.len,
+                                      &call->statement);
+    }
+
+    for (h = handlers; h->name.len; h++) {
+        if (h->name.len == op->handler.len
+            && ngx_strncmp(h->name.data, op->handler.data, h->name.len) == 0)
+        {
+            call->handler = h;
+            return NGX_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "operation \"%V\" in %V: there is no x-handler \"%V\" "
+                       "in this version of the module", &op->id,
+                       &service->api->file, &op->handler);
+
+    return NGX_ERROR;
+}
+
+
+/*
+ * What returns pages is known by its parameter "limit": it may take long, so
+ * it shares its connection with nobody.
+ */
+
+static prov_db_class_e
+prov_service_class(prov_openapi_operation_t *op)
+{
+    ngx_uint_t                 i;
+    prov_openapi_parameter_t  *param;
+
+    if (op->method != PROV_OPENAPI_GET) {
+        return PROV_DB_WRITE;
+    }
+
+    param = op->parameters.elts;
+
+    for (i = op->npath; i < op->parameters.nelts; i++) {
+        if (param[i].in == PROV_OPENAPI_QUERY && param[i].name.len == 5
+            && ngx_strncmp(param[i].name.data, "limit", 5) == 0)
+        {
+            return PROV_DB_LIST;
+        }
+    }
+
+    return PROV_DB_READ;
+}
+
+
+/*
+ * prov.enter() stands in the engine's own statement, so that no author of a
+ * function can forget it.  Both names have been checked by the loader.
+ */
+
+static ngx_int_t
+prov_service_statement(ngx_conf_t *cf, prov_db_conf_t *db, ngx_str_t *schema,
+    const char *function, size_t len, ngx_uint_t *statement)
+{
+    ngx_int_t   n;
+    ngx_str_t   name, text;
+
+    static const char  format[] =
+        "select r.status, r.body, r.headers from prov.enter($1) e "
+        "cross join lateral %V.%V(e.ctx, $2, $3) r";
+
+    name.data = (u_char *) function;
+    name.len = len;
+
+    text.data = ngx_pnalloc(cf->pool, sizeof(format) + schema->len + len);
+    if (text.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    text.len = ngx_sprintf(text.data, format, schema, &name) - text.data;
+
+    n = prov_db_statement(db, &text);
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    *statement = n;
+
+    return NGX_OK;
+}
+
+
+/* prov.ready() is asked for every function that the document needs. */
+
+static ngx_int_t
+prov_service_ready(ngx_conf_t *cf, prov_request_service_t *service)
+{
+    json_t                    *list, *inventory;
+    ngx_int_t                  n;
+    ngx_uint_t                 i;
+    prov_openapi_api_t        *api;
+    prov_openapi_operation_t  *op;
+
+    static ngx_str_t  text = ngx_string("select r.status, r.body, r.headers "
+                                        "from prov.ready($1, $2, $3) r");
+
+    n = prov_db_statement(service->db, &text);
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    service->ready = n;
+
+    api = service->api;
+    op = api->operations.elts;
+    list = json_array();
+
+    for (i = 0; i < api->operations.nelts; i++) {
+        if (op[i].handler.len == 0
+            && json_array_append_new(list,
+                                     json_stringn((char *) op[i].id.data,
+                                                  op[i].id.len))
+               != 0)
+        {
+            json_decref(list);
+            return NGX_ERROR;
+        }
+    }
+
+    inventory = json_pack("{s:s%, s:o}", "surface", api->schema.data,
+                          api->schema.len, "operations", list);
+    if (inventory == NULL) {
+        return NGX_ERROR;
+    }
+
+    service->inventory = prov_json_text(cf->pool, inventory);
+
+    json_decref(inventory);
+
+    return service->inventory.data ? NGX_OK : NGX_ERROR;
+}
+
+
+/* Sets conf->document and conf->etag; the prefix has been settled. */
+
+ngx_int_t
+prov_request_publish(ngx_conf_t *cf, prov_request_conf_t *conf)
+{
+    u_char  *p, hash[SHA256_DIGEST_LENGTH];
+
+    conf->document = conf->api->document;
+
+    if (conf->prefix.len != conf->api->base.len
+        || ngx_strncmp(conf->prefix.data, conf->api->base.data,
+                       conf->prefix.len)
+           != 0)
+    {
+        if (prov_publish_servers(cf, conf) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    SHA256(conf->document.data, conf->document.len, hash);
+
+    p = ngx_pnalloc(cf->pool, 34);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    conf->etag.data = p;
+    conf->etag.len = 34;
+
+    *p++ = '"';
+    p = ngx_hex_dump(p, hash, 16);
+    *p = '"';
+
+    return NGX_OK;
+}
+
+
+/* The published document says where it is really served. */
+
+static ngx_int_t
+prov_publish_servers(ngx_conf_t *cf, prov_request_conf_t *conf)
+{
+    json_t             *document, *servers;
+    ngx_int_t           rc;
+    prov_json_error_t   err;
+
+    document = prov_json_parse(conf->document.data, conf->document.len,
+                               PROV_JSON_DOCUMENT_DEPTH, &err);
+    if (document == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+    servers = json_pack("[{s:s%}]", "url", conf->prefix.len
+                                           ? (char *) conf->prefix.data : "/",
+                        conf->prefix.len ? conf->prefix.len : 1);
+
+    if (servers && json_object_set_new(document, "servers", servers) == 0) {
+        conf->document = prov_json_text(cf->pool, document);
+        rc = conf->document.data ? NGX_OK : NGX_ERROR;
+    }
+
+    json_decref(document);
+
+    return rc;
+}

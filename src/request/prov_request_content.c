@@ -1,0 +1,137 @@
+/*
+ * The content phase: fails closed unless the access phase has said yes, then
+ * reads what the operation takes and hands over to its handler, or to the
+ * database.
+ */
+
+#include "request/prov_request.h"
+
+
+static ngx_int_t prov_request_start(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx);
+static void prov_request_body_ready(ngx_http_request_t *r);
+static ngx_int_t prov_request_run(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx);
+
+
+ngx_int_t
+prov_request_content(ngx_http_request_t *r)
+{
+    prov_request_ctx_t   *ctx;
+    prov_request_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_provisioning_module);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_provisioning_module);
+
+    if (r != r->main) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "a subrequest to \"%V\" is refused: nothing has "
+                      "checked who asks", &r->uri);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx == NULL || !ctx->allowed || ctx->conf != conf
+        || ctx->call == NULL)
+    {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "\"%V\" has reached the content phase without the "
+                      "access phase, refused", &r->uri);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return prov_request_start(r, ctx);
+}
+
+
+static ngx_int_t
+prov_request_start(ngx_http_request_t *r, prov_request_ctx_t *ctx)
+{
+    ngx_int_t       rc;
+    prov_schema_t  *schema;
+
+    rc = prov_request_acceptable(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    schema = NULL;
+
+    if (ctx->operation->media.nelts) {
+        rc = prov_request_body_type(r, ctx, &schema);
+
+        if (rc != NGX_OK) {
+            return (rc == NGX_ERROR) ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
+        }
+    }
+
+    if (schema == NULL) {
+        rc = ngx_http_discard_request_body(r);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        ctx->drained = (r->headers_in.content_length_n <= 0
+                        && !r->headers_in.chunked);
+
+        rc = prov_request_run(r, ctx);
+
+        if (rc == NGX_DONE) {
+            /* the answer comes later, and finalizes */
+            r->main->count++;
+        }
+
+        return (rc == NGX_ERROR) ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
+    }
+
+    ctx->schema = schema;
+
+    rc = ngx_http_read_client_request_body(r, prov_request_body_ready);
+
+    return (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : NGX_DONE;
+}
+
+
+static void
+prov_request_body_ready(ngx_http_request_t *r)
+{
+    ngx_int_t            rc;
+    prov_request_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_provisioning_module);
+
+    ctx->drained = 1;
+
+    rc = prov_request_body(r, ctx, ctx->schema);
+
+    if (rc == NGX_OK) {
+        rc = prov_request_run(r, ctx);
+    }
+
+    if (rc == NGX_DONE) {
+        /* the count that reading the body took is the answer's now */
+        return;
+    }
+
+    ngx_http_finalize_request(r, (rc == NGX_ERROR)
+                                 ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc);
+}
+
+
+/* NGX_DONE: the answer comes later; else what to finalize with */
+
+static ngx_int_t
+prov_request_run(ngx_http_request_t *r, prov_request_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = prov_request_params(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ctx->call->handler) {
+        return ctx->call->handler->handler(r);
+    }
+
+    return prov_request_query(r, ctx);
+}

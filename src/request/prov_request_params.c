@@ -1,0 +1,663 @@
+/*
+ * Path, query and header parameters: decoded strictly, read as what their
+ * schemas say they are, validated, and made into the one JSON object that
+ * the statement's second argument is.  What is not declared is an error.
+ */
+
+#include "request/prov_request.h"
+
+
+/* name=value pairs in a query string */
+#define PROV_REQUEST_MAX_ARGS  128
+
+
+typedef struct {
+    ngx_http_request_t   *request;
+    prov_request_ctx_t   *ctx;
+    json_t               *object;      /* what has been read so far */
+    prov_violations_t     violations;
+} prov_params_t;
+
+
+static ngx_int_t prov_params_read(prov_params_t *p);
+static ngx_int_t prov_params_path(prov_params_t *p);
+static ngx_int_t prov_params_query(prov_params_t *p);
+static ngx_int_t prov_params_pair(prov_params_t *p, u_char *start,
+    u_char *last);
+static ngx_int_t prov_params_headers(prov_params_t *p);
+static ngx_int_t prov_params_validate(prov_params_t *p);
+static prov_openapi_parameter_t *prov_params_find(prov_params_t *p,
+    ngx_str_t *name, ngx_str_t *key);
+static ngx_int_t prov_params_set(prov_params_t *p,
+    prov_openapi_parameter_t *param, ngx_str_t *key, ngx_str_t *value);
+static ngx_int_t prov_params_append(prov_params_t *p,
+    prov_openapi_parameter_t *param, ngx_str_t *value);
+static json_t *prov_params_value(ngx_uint_t types, ngx_str_t *value);
+static ngx_uint_t prov_params_integer(ngx_str_t *value, json_int_t *n);
+static ngx_uint_t prov_params_number(ngx_str_t *value, double *d);
+static ngx_int_t prov_params_decode(ngx_pool_t *pool, u_char *start,
+    u_char *last, ngx_str_t *text);
+static ngx_int_t prov_params_hex(u_char c);
+static json_t *prov_params_get(prov_params_t *p, ngx_str_t *name);
+static ngx_int_t prov_params_put(json_t *object, ngx_str_t *name,
+    json_t *value);
+static ngx_int_t prov_params_wrong(prov_params_t *p, prov_openapi_in_e in,
+    ngx_str_t *name, const char *code, const char *message);
+
+
+/* NGX_OK: ctx->args[1] is set; else a problem's status, or NGX_ERROR */
+
+ngx_int_t
+prov_request_params(ngx_http_request_t *r, prov_request_ctx_t *ctx)
+{
+    ngx_int_t      rc;
+    ngx_str_t      errors;
+    prov_params_t  p;
+
+    ngx_memzero(&p, sizeof(prov_params_t));
+
+    p.request = r;
+    p.ctx = ctx;
+    p.object = json_object();
+
+    if (p.object == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = prov_params_read(&p);
+
+    if (rc == NGX_OK) {
+        ctx->args[1] = prov_json_text(r->pool, p.object);
+
+        if (ctx->args[1].data == NULL) {
+            rc = NGX_ERROR;
+        }
+    }
+
+    json_decref(p.object);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    if (prov_violations_array(r->pool, &p.violations, &errors) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return prov_problem_errors(r, "invalid_parameters",
+                               "A parameter of the path, the query or the "
+                               "headers is not as described; see \"errors\".",
+                               &errors);
+}
+
+
+/* NGX_DECLINED: there are violations */
+
+static ngx_int_t
+prov_params_read(prov_params_t *p)
+{
+    if (prov_params_path(p) != NGX_OK
+        || prov_params_query(p) != NGX_OK
+        || prov_params_headers(p) != NGX_OK
+        || prov_params_validate(p) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return p->violations.n ? NGX_DECLINED : NGX_OK;
+}
+
+
+static ngx_int_t
+prov_params_path(prov_params_t *p)
+{
+    ngx_str_t                 *value;
+    ngx_uint_t                 i;
+    prov_openapi_parameter_t  *param;
+
+    static ngx_str_t  tenant = ngx_string("tenant");
+
+    param = p->ctx->operation->parameters.elts;
+
+    for (i = 0; i < p->ctx->operation->npath; i++) {
+
+        value = &p->ctx->match->values[i];
+
+        if (prov_params_set(p, &param[i], NULL, value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (param[i].name.len == tenant.len
+            && ngx_strncmp(param[i].name.data, tenant.data, tenant.len) == 0)
+        {
+            p->ctx->tenant = *value;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+prov_params_query(prov_params_t *p)
+{
+    u_char      *start, *end, *last;
+    ngx_uint_t   n;
+    ngx_str_t    whole;
+
+    start = p->request->args.data;
+    last = start + p->request->args.len;
+
+    for (n = 0; start < last; start = end + 1) {
+
+        end = ngx_strlchr(start, last, '&');
+        if (end == NULL) {
+            end = last;
+        }
+
+        if (end == start) {
+            continue;
+        }
+
+        if (++n > PROV_REQUEST_MAX_ARGS) {
+            ngx_str_set(&whole, "");
+            return prov_params_wrong(p, PROV_OPENAPI_QUERY, &whole,
+                                     "too_many_parameters",
+                                     "the query string has too many "
+                                     "parameters");
+        }
+
+        if (prov_params_pair(p, start, end) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+prov_params_pair(prov_params_t *p, u_char *start, u_char *last)
+{
+    u_char                    *equals;
+    ngx_int_t                  rc;
+    ngx_str_t                  name, value, key;
+    prov_openapi_parameter_t  *param;
+
+    equals = ngx_strlchr(start, last, '=');
+
+    rc = prov_params_decode(p->request->pool, start, equals ? equals : last,
+                            &name);
+    if (rc == NGX_OK) {
+        rc = prov_params_decode(p->request->pool, equals ? equals + 1 : last,
+                                last, &value);
+    }
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_str_set(&name, "");
+        return prov_params_wrong(p, PROV_OPENAPI_QUERY, &name, "encoding",
+                                 "the query string has a bad percent-escape, "
+                                 "a NUL, or is not UTF-8");
+    }
+
+    param = prov_params_find(p, &name, &key);
+
+    if (param == NULL) {
+        return prov_params_wrong(p, PROV_OPENAPI_QUERY, &name,
+                                 "unknown_parameter",
+                                 "is not a parameter of this operation");
+    }
+
+    return prov_params_set(p, param, param->deep ? &key : NULL, &value);
+}
+
+
+static ngx_int_t
+prov_params_headers(prov_params_t *p)
+{
+    u_char                    *name;
+    ngx_uint_t                 i;
+    ngx_table_elt_t           *h;
+    prov_openapi_parameter_t  *param;
+
+    param = p->ctx->operation->parameters.elts;
+
+    for (i = p->ctx->operation->npath;
+         i < p->ctx->operation->parameters.nelts;
+         i++)
+    {
+        if (param[i].in != PROV_OPENAPI_HEADER) {
+            continue;
+        }
+
+        name = ngx_pnalloc(p->request->pool, param[i].name.len);
+        if (name == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_strlow(name, param[i].name.data, param[i].name.len);
+
+        h = prov_request_header_in(p->request, (char *) name,
+                                   param[i].name.len);
+
+        if (h && prov_params_set(p, &param[i], NULL, &h->value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+prov_params_validate(prov_params_t *p)
+{
+    json_t                    *value;
+    ngx_int_t                  rc;
+    ngx_uint_t                 i, j;
+    prov_schema_report_t       report;
+    prov_schema_violation_t   *violation;
+    prov_openapi_parameter_t  *param;
+
+    param = p->ctx->operation->parameters.elts;
+
+    for (i = 0; i < p->ctx->operation->parameters.nelts; i++) {
+
+        value = prov_params_get(p, &param[i].name);
+
+        if (value == NULL) {
+            if (param[i].required
+                && prov_params_wrong(p, param[i].in, &param[i].name,
+                                     "required", "is required")
+                   != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            continue;
+        }
+
+        if (prov_schema_report_init(&report, p->request->pool,
+                                    PROV_REQUEST_VIOLATIONS)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        rc = prov_schema_validate(param[i].schema, value, &report);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        violation = report.violations.elts;
+
+        for (j = 0; j < report.violations.nelts; j++) {
+            if (prov_violations_parameter(p->request->pool, &p->violations,
+                                          param[i].in, &param[i].name,
+                                          &violation[j].code,
+                                          &violation[j].message)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* For a "deep" parameter, written name[key], key is what the brackets hold. */
+
+static prov_openapi_parameter_t *
+prov_params_find(prov_params_t *p, ngx_str_t *name, ngx_str_t *key)
+{
+    size_t                     len;
+    ngx_uint_t                 i;
+    prov_openapi_parameter_t  *param;
+
+    param = p->ctx->operation->parameters.elts;
+
+    for (i = p->ctx->operation->npath;
+         i < p->ctx->operation->parameters.nelts;
+         i++)
+    {
+        if (param[i].in != PROV_OPENAPI_QUERY) {
+            continue;
+        }
+
+        len = param[i].name.len;
+
+        if (name->len < len
+            || ngx_strncmp(name->data, param[i].name.data, len) != 0)
+        {
+            continue;
+        }
+
+        if (!param[i].deep) {
+            if (name->len == len) {
+                return &param[i];
+            }
+
+            continue;
+        }
+
+        if (name->len > len + 2 && name->data[len] == '['
+            && name->data[name->len - 1] == ']')
+        {
+            key->data = name->data + len + 1;
+            key->len = name->len - len - 2;
+            return &param[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+prov_params_set(prov_params_t *p, prov_openapi_parameter_t *param,
+    ngx_str_t *key, ngx_str_t *value)
+{
+    u_char      *start, *end, *last;
+    json_t      *object;
+    ngx_str_t    item, *name;
+
+    if (param->types == PROV_SCHEMA_ARRAY) {
+
+        if (param->explode) {
+            return prov_params_append(p, param, value);
+        }
+
+        start = value->data;
+        last = start + value->len;
+
+        for ( /* void */ ; start <= last; start = end + 1) {
+            end = ngx_strlchr(start, last, ',');
+            if (end == NULL) {
+                end = last;
+            }
+
+            item.data = start;
+            item.len = end - start;
+
+            if (prov_params_append(p, param, &item) != NGX_OK) {
+                return NGX_ERROR;
+            }
+        }
+
+        return NGX_OK;
+    }
+
+    object = p->object;
+    name = &param->name;
+
+    if (key) {
+        object = prov_params_get(p, name);
+
+        if (object == NULL) {
+            object = json_object();
+
+            /* put takes the reference; the tree's one is borrowed */
+            if (prov_params_put(p->object, name, object) != NGX_OK) {
+                return NGX_ERROR;
+            }
+        }
+
+        name = key;
+    }
+
+    if (json_object_getn(object, (char *) name->data, name->len)) {
+        return prov_params_wrong(p, param->in, &param->name, "repeated",
+                                 "is given more than once");
+    }
+
+    return prov_params_put(object, name,
+                           prov_params_value(key ? PROV_SCHEMA_STRING
+                                                 : param->types, value));
+}
+
+
+static ngx_int_t
+prov_params_append(prov_params_t *p, prov_openapi_parameter_t *param,
+    ngx_str_t *value)
+{
+    json_t         *array;
+    ngx_uint_t      types;
+    prov_schema_t  *items;
+
+    array = prov_params_get(p, &param->name);
+
+    if (array == NULL) {
+        array = json_array();
+
+        if (prov_params_put(p->object, &param->name, array) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    items = prov_schema_items(param->schema);
+    types = items ? prov_schema_types(items) : PROV_SCHEMA_STRING;
+
+    if (json_array_append_new(array, prov_params_value(types, value)) != 0) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Text as the schema's types have it.  What does not fit stays a string: the
+ * validator then says what was expected.
+ */
+
+static json_t *
+prov_params_value(ngx_uint_t types, ngx_str_t *value)
+{
+    double      d;
+    json_int_t  n;
+
+    if ((types & PROV_SCHEMA_STRING) == 0) {
+
+        if ((types & (PROV_SCHEMA_INTEGER|PROV_SCHEMA_NUMBER))
+            && prov_params_integer(value, &n))
+        {
+            return json_integer(n);
+        }
+
+        if ((types & PROV_SCHEMA_NUMBER) && prov_params_number(value, &d)) {
+            return json_real(d);
+        }
+
+        if (types & PROV_SCHEMA_BOOLEAN) {
+
+            if (value->len == 4 && ngx_strncmp(value->data, "true", 4) == 0) {
+                return json_true();
+            }
+
+            if (value->len == 5 && ngx_strncmp(value->data, "false", 5) == 0)
+            {
+                return json_false();
+            }
+        }
+    }
+
+    return json_stringn((char *) value->data, value->len);
+}
+
+
+/* decimal, no sign but "-", no leading zeros, within 15 digits */
+
+static ngx_uint_t
+prov_params_integer(ngx_str_t *value, json_int_t *n)
+{
+    size_t     i, start;
+    ngx_int_t  number;
+
+    start = (value->len && value->data[0] == '-') ? 1 : 0;
+
+    if (value->len - start == 0 || value->len - start > 15
+        || (value->data[start] == '0' && value->len - start > 1))
+    {
+        return 0;
+    }
+
+    number = 0;
+
+    for (i = start; i < value->len; i++) {
+        if (value->data[i] < '0' || value->data[i] > '9') {
+            return 0;
+        }
+
+        number = number * 10 + (value->data[i] - '0');
+    }
+
+    *n = start ? -number : number;
+
+    return 1;
+}
+
+
+/* A JSON number is one here too: jansson reads it. */
+
+static ngx_uint_t
+prov_params_number(ngx_str_t *value, double *d)
+{
+    json_t             *number;
+    ngx_uint_t          ok;
+    prov_json_error_t   err;
+
+    if (value->len > 32) {
+        return 0;
+    }
+
+    number = prov_json_parse(value->data, value->len, 0, &err);
+    if (number == NULL) {
+        return 0;
+    }
+
+    ok = json_is_real(number);
+    *d = json_real_value(number);
+
+    json_decref(number);
+
+    return ok;
+}
+
+
+/*
+ * Percent-decoding of application/x-www-form-urlencoded.  NGX_DECLINED for a
+ * bad escape, a NUL, or what is not UTF-8.
+ */
+
+static ngx_int_t
+prov_params_decode(ngx_pool_t *pool, u_char *start, u_char *last,
+    ngx_str_t *text)
+{
+    u_char     *d, *s;
+    json_t     *check;
+    ngx_int_t   hi, lo;
+
+    text->data = ngx_pnalloc(pool, last - start + 1);
+    if (text->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    d = text->data;
+
+    for (s = start; s < last; s++) {
+
+        if (*s == '+') {
+            *d++ = ' ';
+            continue;
+        }
+
+        if (*s != '%') {
+            *d++ = *s;
+            continue;
+        }
+
+        if (last - s < 3) {
+            return NGX_DECLINED;
+        }
+
+        hi = prov_params_hex(s[1]);
+        lo = prov_params_hex(s[2]);
+
+        if (hi < 0 || lo < 0 || (hi | lo) == 0) {
+            return NGX_DECLINED;
+        }
+
+        *d++ = (u_char) (hi << 4 | lo);
+        s += 2;
+    }
+
+    text->len = d - text->data;
+
+    check = json_stringn((char *) text->data, text->len);
+    if (check == NULL) {
+        return NGX_DECLINED;
+    }
+
+    json_decref(check);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+prov_params_hex(u_char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+
+    c |= 0x20;
+
+    return (c >= 'a' && c <= 'f') ? c - 'a' + 10 : -1;
+}
+
+
+static json_t *
+prov_params_get(prov_params_t *p, ngx_str_t *name)
+{
+    return json_object_getn(p->object, (char *) name->data, name->len);
+}
+
+
+/* Takes the reference to value, which may be NULL for no memory. */
+
+static ngx_int_t
+prov_params_put(json_t *object, ngx_str_t *name, json_t *value)
+{
+    if (value == NULL
+        || json_object_setn_new(object, (char *) name->data, name->len, value)
+           != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+prov_params_wrong(prov_params_t *p, prov_openapi_in_e in, ngx_str_t *name,
+    const char *code, const char *message)
+{
+    ngx_str_t  c, m;
+
+    c.data = (u_char *) code;
+    c.len = ngx_strlen(code);
+    m.data = (u_char *) message;
+    m.len = ngx_strlen(message);
+
+    return prov_violations_parameter(p->request->pool, &p->violations, in,
+                                     name, &c, &m);
+}

@@ -1,0 +1,243 @@
+/*
+ * The round trip: one statement, one answer, and the cases in which there is
+ * none.  A change whose connection was lost is never repeated blindly: its
+ * fate is asked for, under an id of the gateway's own, and only a certain
+ * answer is given as one.
+ */
+
+#include "request/prov_request.h"
+
+
+static void prov_request_answered(prov_db_query_t *q);
+static ngx_int_t prov_request_answer(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, prov_db_query_t *q);
+static ngx_int_t prov_request_outcome(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, prov_db_query_t *q);
+static ngx_int_t prov_request_no_answer(ngx_http_request_t *r,
+    prov_db_status_e status);
+static void prov_request_release(void *data);
+
+
+/* NGX_DONE: the answer comes later; else what to finalize with */
+
+ngx_int_t
+prov_request_query(ngx_http_request_t *r, prov_request_ctx_t *ctx)
+{
+    prov_request_call_t  *call;
+
+    call = ctx->call;
+
+    if (call->operation->permission != PROV_OPENAPI_PUBLIC
+        && ctx->identity->partner.len == 0)
+    {
+        return prov_problem(r, NGX_HTTP_FORBIDDEN, "partner_missing",
+                            "The token names no partner, so there is nobody "
+                            "to act for.");
+    }
+
+    if (prov_request_caller(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return prov_request_ask(r, ctx, call->statement, call->class);
+}
+
+
+/* Runs a statement with ctx->args; used by handlers, too. */
+
+ngx_int_t
+prov_request_ask(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    ngx_uint_t statement, prov_db_class_e class)
+{
+    ngx_uint_t           i;
+    prov_db_query_t     *q;
+    ngx_http_cleanup_t  *cln;
+
+    if (ctx->query == NULL) {
+        cln = ngx_http_cleanup_add(r, 0);
+        if (cln == NULL) {
+            return NGX_ERROR;
+        }
+
+        cln->handler = prov_request_release;
+        cln->data = ctx;
+
+    } else {
+        prov_db_release(ctx->query);
+        ctx->query = NULL;
+    }
+
+    q = prov_db_query(ctx->conf->service->db, statement, class);
+    if (q == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->query = q;
+
+    for (i = 0; i < PROV_DB_PARAMS; i++) {
+        q->values[i] = (const char *) ctx->args[i].data;
+    }
+
+    q->handler = prov_request_answered;
+    q->data = ctx;
+    q->log = r->connection->log;
+
+    if (!r->discard_body) {
+        /* a client that goes away ends its request */
+        r->read_event_handler = ngx_http_test_reading;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    prov_db_submit(q);
+
+    return NGX_DONE;
+}
+
+
+/*
+ * The client may have gone when this is called by nobody: its cleanup has
+ * released the query, whose handler is not called then.
+ */
+
+static void
+prov_request_answered(prov_db_query_t *q)
+{
+    ngx_int_t            rc;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+    prov_request_ctx_t  *ctx;
+
+    ctx = q->data;
+    r = ctx->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ctx->queue_time += q->queue_time;
+    ctx->db_time += q->db_time;
+    ctx->queried = 1;
+
+    rc = ctx->outcome ? prov_request_outcome(r, ctx, q)
+                      : prov_request_answer(r, ctx, q);
+
+    if (rc == NGX_DONE) {
+        return;
+    }
+
+    ngx_http_finalize_request(r, (rc == NGX_ERROR)
+                                 ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    prov_db_query_t *q)
+{
+    switch (q->status) {
+
+    case PROV_DB_COMMITTED:
+        return prov_request_respond(r, ctx, q->result);
+
+    case PROV_DB_REFUSED:
+        return prov_request_refused(r, q->result);
+
+    case PROV_DB_UNKNOWN:
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "a connection was lost under \"%V\", asking for the "
+                      "outcome", &ctx->operation->id);
+
+        ctx->outcome = 1;
+
+        /* may be repeated, unlike what it asks about */
+        return prov_request_ask(r, ctx, ctx->conf->service->outcome,
+                                PROV_DB_READ);
+
+    default:
+        return prov_request_no_answer(r, q->status);
+    }
+}
+
+
+/*
+ * prov.outcome() has either found the change (and what was answered), or has
+ * made sure that it can never be committed any more: status 0.
+ */
+
+static ngx_int_t
+prov_request_outcome(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    prov_db_query_t *q)
+{
+    if (q->status == PROV_DB_COMMITTED && PQntuples(q->result) == 1) {
+
+        if (ngx_strcmp(PQgetvalue(q->result, 0, 0), "0") != 0) {
+            return prov_request_respond(r, ctx, q->result);
+        }
+
+        if (prov_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "not_committed",
+                         "The database went away before the change was "
+                         "made; nothing was changed. Repeat the request.")
+            == NGX_ERROR)
+        {
+            return NGX_ERROR;
+        }
+
+        return prov_problem_retry(r, 1);
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "the outcome of \"%V\" could not be found out",
+                  &ctx->operation->id);
+
+    return prov_problem(r, NGX_HTTP_BAD_GATEWAY, "outcome_unknown",
+                        "The database went away while the change was made, "
+                        "and it could not be found out whether it was. Read "
+                        "the resource before you repeat the request.");
+}
+
+
+static ngx_int_t
+prov_request_no_answer(ngx_http_request_t *r, prov_db_status_e status)
+{
+    ngx_int_t  rc;
+
+    switch (status) {
+
+    case PROV_DB_QUEUE_FULL:
+        rc = prov_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "overloaded",
+                          "Too many requests are waiting for the database; "
+                          "nothing was done.");
+        break;
+
+    case PROV_DB_AWAY:
+        rc = prov_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                          "database_unavailable",
+                          "The database cannot be reached; nothing was "
+                          "done.");
+        break;
+
+    case PROV_DB_QUEUE_TIMEOUT:
+        return prov_problem(r, NGX_HTTP_GATEWAY_TIME_OUT, "queue_timeout",
+                            "The request has waited for the database for "
+                            "too long; nothing was done.");
+
+    default:
+        return prov_problem(r, NGX_HTTP_GATEWAY_TIME_OUT, "query_timeout",
+                            "The database took too long to answer.");
+    }
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : prov_problem_retry(r, 1);
+}
+
+
+static void
+prov_request_release(void *data)
+{
+    prov_request_ctx_t *ctx = data;
+
+    if (ctx->query) {
+        prov_db_release(ctx->query);
+        ctx->query = NULL;
+    }
+}

@@ -1,0 +1,272 @@
+/*
+ * From the row (status, body, headers) to the response.  The body's bytes go
+ * out as PostgreSQL built them; an expected miss becomes a problem.
+ */
+
+#include "request/prov_request.h"
+
+
+typedef struct {
+    const char  *name;         /* as sent */
+    ngx_uint_t   internal;     /* for us, not for the caller */
+} prov_response_header_t;
+
+
+static ngx_int_t prov_request_headers(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, PGresult *result);
+static ngx_int_t prov_request_header(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, const char *name, json_t *value);
+static ngx_int_t prov_request_miss(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *body);
+static ngx_int_t prov_request_broken(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, const char *what);
+
+
+/* what a function may set; "Tenant" names the one it has made */
+
+static prov_response_header_t  prov_response_headers[] = {
+    { "ETag", 0 },
+    { "Location", 0 },
+    { "Link", 0 },
+    { "Retry-After", 0 },
+    { "Tenant", 1 },
+    { NULL, 0 }
+};
+
+
+ngx_int_t
+prov_request_respond(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    PGresult *result)
+{
+    ngx_int_t   status;
+    ngx_str_t   body;
+
+    static ngx_str_t  json = ngx_string("application/json");
+
+    if (PQntuples(result) == 0) {
+        return prov_problem(r, NGX_HTTP_FORBIDDEN, "partner_unknown",
+                            "The partner that the token names is not known "
+                            "here, or not active.");
+    }
+
+    if (PQntuples(result) != 1 || PQnfields(result) != 3) {
+        return prov_request_broken(r, ctx, "a row (status, body, headers)");
+    }
+
+    status = ngx_atoi((u_char *) PQgetvalue(result, 0, 0),
+                      PQgetlength(result, 0, 0));
+
+    if (status < 200 || status > 599) {
+        return prov_request_broken(r, ctx, "an HTTP status");
+    }
+
+    body.data = (u_char *) PQgetvalue(result, 0, 1);
+    body.len = PQgetlength(result, 0, 1);
+
+    if (prov_request_headers(r, ctx, result) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (status >= NGX_HTTP_BAD_REQUEST) {
+        return prov_request_miss(r, status, &body);
+    }
+
+    return prov_request_send(r, status, &json, &body);
+}
+
+
+static ngx_int_t
+prov_request_headers(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    PGresult *result)
+{
+    json_t             *headers, *value;
+    ngx_int_t           rc;
+    const char         *name;
+    prov_json_error_t   err;
+
+    if (PQgetisnull(result, 0, 2)) {
+        return NGX_OK;
+    }
+
+    headers = prov_json_parse((u_char *) PQgetvalue(result, 0, 2),
+                              PQgetlength(result, 0, 2),
+                              PROV_JSON_BODY_DEPTH, &err);
+
+    if (!json_is_object(headers)) {
+        json_decref(headers);
+        return prov_request_broken(r, ctx, "an object of headers");
+    }
+
+    rc = NGX_OK;
+
+    json_object_foreach(headers, name, value) {
+        rc = prov_request_header(r, ctx, name, value);
+        if (rc != NGX_OK) {
+            break;
+        }
+    }
+
+    json_decref(headers);
+
+    return rc;
+}
+
+
+static ngx_int_t
+prov_request_header(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    const char *name, json_t *value)
+{
+    size_t                   i;
+    ngx_str_t                text;
+    prov_response_header_t  *h;
+
+    for (h = prov_response_headers; h->name; h++) {
+        if (ngx_strcmp(h->name, name) == 0) {
+            break;
+        }
+    }
+
+    if (h->name == NULL) {
+        return prov_request_broken(r, ctx, "only headers it may set");
+    }
+
+    if (json_is_null(value)) {
+        return NGX_OK;
+    }
+
+    if (!json_is_string(value)) {
+        return prov_request_broken(r, ctx, "headers that are strings");
+    }
+
+    text.len = json_string_length(value);
+
+    for (i = 0; i < text.len; i++) {
+        if ((u_char) json_string_value(value)[i] < 0x20) {
+            return prov_request_broken(r, ctx,
+                                       "headers without control characters");
+        }
+    }
+
+    text.data = ngx_pnalloc(r->pool, text.len);
+    if (text.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(text.data, json_string_value(value), text.len);
+
+    if (h->internal) {
+        ctx->tenant = text;
+        return NGX_OK;
+    }
+
+    return prov_request_header_out(r, h->name, &text);
+}
+
+
+/* {"code": …, "detail": …} and extension members */
+
+static ngx_int_t
+prov_request_miss(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *body)
+{
+    json_t              *miss, *code, *detail;
+    ngx_str_t            c, d;
+    prov_json_error_t    err;
+    prov_request_ctx_t  *ctx;
+
+    ctx = prov_request_ctx(r);
+
+    miss = prov_json_parse(body->data, body->len, PROV_JSON_BODY_DEPTH, &err);
+
+    code = json_object_get(miss, "code");
+    detail = json_object_get(miss, "detail");
+
+    if (!json_is_string(code) || !json_is_string(detail)) {
+        json_decref(miss);
+        return prov_request_broken(r, ctx, "a code and a detail");
+    }
+
+    c.len = json_string_length(code);
+    d.len = json_string_length(detail);
+    c.data = ngx_pnalloc(r->pool, c.len + d.len + 1);
+    if (c.data == NULL) {
+        json_decref(miss);
+        return NGX_ERROR;
+    }
+
+    d.data = ngx_cpymem(c.data, json_string_value(code), c.len);
+    ngx_memcpy(d.data, json_string_value(detail), d.len);
+
+    /* what is left are extension members (RFC 9457, section 3.2) */
+
+    json_object_del(miss, "code");
+    json_object_del(miss, "detail");
+
+    return prov_problem_members(r, status, &c, &d, miss);
+}
+
+
+/* A function that breaks its contract is a 500, and a line in the log. */
+
+static ngx_int_t
+prov_request_broken(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    const char *what)
+{
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "the function of operation \"%V\" did not return %s",
+                  &ctx->operation->id, what);
+
+    return NGX_ERROR;
+}
+
+
+/*
+ * Sends a whole response; type and body are borrowed for the request's life.
+ * Returns what to finalize the request with.
+ */
+
+ngx_int_t
+prov_request_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
+    ngx_str_t *body)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = body->len;
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    /* preconditions of a change are the database's business */
+
+    if (r->method != NGX_HTTP_GET && r->method != NGX_HTTP_HEAD) {
+        r->disable_not_modified = 1;
+    }
+
+    if (body->len == 0) {
+        r->header_only = 1;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = body->data;
+    b->last = body->data + body->len;
+    b->memory = 1;
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}

@@ -1,0 +1,136 @@
+/*
+ * Which operation is meant.  The path is taken as the caller wrote it, so
+ * that an encoded slash stays inside its segment; where nginx has rewritten
+ * the URI, the rewritten one counts.
+ */
+
+#include "request/prov_request.h"
+
+
+static ngx_int_t prov_request_path(ngx_http_request_t *r, ngx_str_t *prefix,
+    ngx_str_t *path);
+static ngx_int_t prov_request_strip(ngx_str_t *prefix, ngx_str_t *path);
+
+
+ngx_int_t
+prov_request_route(ngx_http_request_t *r, prov_request_ctx_t *ctx)
+{
+    ngx_int_t             rc;
+    ngx_str_t             path;
+    prov_request_conf_t  *conf;
+
+    conf = ctx->conf;
+
+    ctx->match = ngx_pcalloc(r->pool, sizeof(prov_openapi_match_t));
+    if (ctx->match == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = prov_request_path(r, &conf->prefix, &path);
+
+    if (rc == NGX_OK) {
+        rc = prov_openapi_route(conf->api, &r->method_name, &path, r->pool,
+                                ctx->match);
+    }
+
+    switch (rc) {
+
+    case NGX_OK:
+        ctx->operation = ctx->match->operation;
+
+        if (conf->service) {
+            ctx->call = &conf->service->calls[ctx->operation->index];
+        }
+
+        return NGX_OK;
+
+    case NGX_DECLINED:
+        return prov_problem(r, NGX_HTTP_NOT_FOUND, "path_not_found",
+                            "There is nothing at this path. The paths that "
+                            "exist are described at %V/openapi.json.",
+                            &conf->prefix);
+
+    case NGX_HTTP_NOT_ALLOWED:
+        if (prov_request_header_out(r, "Allow", &ctx->match->allow)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        return prov_problem(r, NGX_HTTP_NOT_ALLOWED, "method_not_allowed",
+                            "This path does not support the method; it "
+                            "supports %V.", &ctx->match->allow);
+
+    case NGX_HTTP_BAD_REQUEST:
+        return prov_problem(r, NGX_HTTP_BAD_REQUEST, "invalid_path",
+                            "The path has a bad percent-escape, a NUL, or "
+                            "is not UTF-8.");
+
+    default:
+        return NGX_ERROR;
+    }
+}
+
+
+/* NGX_DECLINED where the prefix is not the path's beginning. */
+
+static ngx_int_t
+prov_request_path(ngx_http_request_t *r, ngx_str_t *prefix, ngx_str_t *path)
+{
+    u_char     *p;
+    size_t      len;
+    uintptr_t   escape;
+
+    if (r->valid_unparsed_uri) {
+        *path = r->unparsed_uri;
+
+        for (len = 0; len < path->len; len++) {
+            if (path->data[len] == '?' || path->data[len] == '#') {
+                break;
+            }
+        }
+
+        path->len = len;
+
+        if (prov_request_strip(prefix, path) == NGX_OK) {
+            return NGX_OK;
+        }
+    }
+
+    escape = 2 * ngx_escape_uri(NULL, r->uri.data, r->uri.len,
+                                NGX_ESCAPE_URI);
+
+    path->len = r->uri.len + escape;
+    path->data = ngx_pnalloc(r->pool, path->len);
+    if (path->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = path->data;
+
+    if (escape) {
+        ngx_escape_uri(p, r->uri.data, r->uri.len, NGX_ESCAPE_URI);
+
+    } else {
+        ngx_memcpy(p, r->uri.data, r->uri.len);
+    }
+
+    return prov_request_strip(prefix, path);
+}
+
+
+static ngx_int_t
+prov_request_strip(ngx_str_t *prefix, ngx_str_t *path)
+{
+    if (path->len <= prefix->len
+        || ngx_strncmp(path->data, prefix->data, prefix->len) != 0
+        || path->data[prefix->len] != '/')
+    {
+        return NGX_DECLINED;
+    }
+
+    path->data += prefix->len;
+    path->len -= prefix->len;
+
+    return NGX_OK;
+}

@@ -52,6 +52,17 @@ struct prov_db_conf_s {
 };
 
 
+/* a provisioning_database block that is being read */
+
+typedef struct {
+    prov_db_conf_t  *conf;
+    ngx_array_t      backups;      /* prov_db_server_t */
+    ngx_str_t        conninfo;
+    ngx_uint_t       tcp;          /* servers reached over a network */
+    ngx_uint_t       seen;         /* mask of the directives met */
+} prov_db_block_t;
+
+
 typedef enum {
     PROV_DB_NEW = 0,
     PROV_DB_WAITING,              /* on pool->waiting or pool->lists */
@@ -113,6 +124,12 @@ struct prov_db_pool_s {
     ngx_uint_t            server;     /* the one to connect to next */
 };
 
+
+/* prov_db_conf.c, _server.c, _conninfo.c: while the configuration is read */
+char *prov_db_set_server(ngx_conf_t *cf, prov_db_block_t *block);
+char *prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf,
+    ngx_str_t *conninfo, ngx_uint_t network);
+char *prov_db_copy(ngx_pool_t *pool, u_char *data, size_t len);
 
 /* prov_db.c: the pool */
 void prov_db_wake(prov_db_pool_t *pool);

@@ -6,31 +6,22 @@
 #include "request/prov_request.h"
 
 
-typedef struct {
-    const char  *name;         /* as sent */
-    ngx_uint_t   internal;     /* for us, not for the caller */
-} prov_response_header_t;
-
-
 static ngx_int_t prov_request_headers(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, PGresult *result);
 static ngx_int_t prov_request_header(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, const char *name, json_t *value);
+static void prov_request_created(prov_request_ctx_t *ctx,
+    ngx_str_t *location);
 static ngx_int_t prov_request_miss(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *body);
 static ngx_int_t prov_request_broken(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, const char *what);
 
 
-/* what a function may set; "Tenant" names the one it has made */
+/* what a function may set */
 
-static prov_response_header_t  prov_response_headers[] = {
-    { "ETag", 0 },
-    { "Location", 0 },
-    { "Link", 0 },
-    { "Retry-After", 0 },
-    { "Tenant", 1 },
-    { NULL, 0 }
+static const char  *prov_response_headers[] = {
+    "ETag", "Location", "Link", "Retry-After", NULL
 };
 
 
@@ -116,17 +107,17 @@ static ngx_int_t
 prov_request_header(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     const char *name, json_t *value)
 {
-    size_t                   i;
-    ngx_str_t                text;
-    prov_response_header_t  *h;
+    size_t        i;
+    ngx_str_t     text;
+    const char  **h;
 
-    for (h = prov_response_headers; h->name; h++) {
-        if (ngx_strcmp(h->name, name) == 0) {
+    for (h = prov_response_headers; *h; h++) {
+        if (ngx_strcmp(*h, name) == 0) {
             break;
         }
     }
 
-    if (h->name == NULL) {
+    if (*h == NULL) {
         return prov_request_broken(r, ctx, "only headers it may set");
     }
 
@@ -154,12 +145,43 @@ prov_request_header(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 
     ngx_memcpy(text.data, json_string_value(value), text.len);
 
-    if (h->internal) {
-        ctx->tenant = text;
-        return NGX_OK;
+    if (ngx_strcmp(*h, "Location") == 0) {
+        prov_request_created(ctx, &text);
     }
 
-    return prov_request_header_out(r, h->name, &text);
+    return prov_request_header_out(r, *h, &text);
+}
+
+
+/* $provisioning_tenant of a request that has made the tenant */
+
+static void
+prov_request_created(prov_request_ctx_t *ctx, ngx_str_t *location)
+{
+    u_char  *p, *last;
+    size_t   len;
+
+    static ngx_str_t  tenants = ngx_string("/tenants/");
+
+    len = ctx->conf->prefix.len;
+
+    if (ctx->tenant.len || location->len <= len + tenants.len
+        || ngx_strncmp(location->data, ctx->conf->prefix.data, len) != 0
+        || ngx_strncmp(location->data + len, tenants.data, tenants.len) != 0)
+    {
+        return;
+    }
+
+    p = location->data + len + tenants.len;
+    last = location->data + location->len;
+
+    ctx->tenant.data = p;
+
+    while (p < last && *p != '/') {
+        p++;
+    }
+
+    ctx->tenant.len = p - ctx->tenant.data;
 }
 
 

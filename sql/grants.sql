@@ -1,0 +1,17 @@
+-- Who may call what: run by sql/migrate as prov_api, after the functions, in
+-- the same transaction.  PUBLIC may nothing (see default privileges in
+-- sql/bootstrap.sql).
+
+grant execute on function
+    prov.enter(jsonb),
+    prov.outcome(jsonb, jsonb, jsonb),
+    prov.ready(jsonb, jsonb, jsonb),
+    prov.schema_version()
+to prov_partner;
+
+grant execute on all functions in schema partner to prov_partner;
+
+grant execute on function
+    prov.partner_add(text, text),
+    prov.partner_set_status(text, text)
+to prov_owner;

@@ -1,0 +1,168 @@
+-- The partner API's tenants: made, read, listed.
+
+
+create or replace function partner.tenant_create(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql security definer
+as $$
+declare
+    id          constant uuid := ctx ->> 'id';
+    client_name constant text := coalesce(input ->> 'client_name',
+                                          input ->> 'company_name');
+    email       constant text := input ->> 'email';
+    external_id constant text := input ->> 'external_id';
+    wish        constant text := input ->> 'slug';
+    base        constant text := coalesce(wish, prov.slug(client_name));
+    slug        text := base;
+    code        text;
+    other       uuid;
+begin
+    if client_name <> input ->> 'company_name' then
+        status := 400;
+        body := json_build_object('code', 'company_name_conflict',
+            'detail', 'company_name is a deprecated alias of client_name, '
+                      'and the two differ: leave company_name out.');
+        return;
+    end if;
+
+    -- Insert first, look at a conflict afterwards: what a look beforehand
+    -- finds free may be taken a moment later.  A wish gets a second attempt,
+    -- because what was in its way may be gone when it is looked for; a
+    -- derived slug is unique at the fourth, see prov.slug_apart().
+
+    for attempt in 1 .. 4 loop
+        insert into prov.tenants as t (id, partner, client_name, email,
+            phone_number, industry, slug, external_id, metadata)
+        values (id, (ctx ->> 'partner')::uuid, client_name, email,
+            input ->> 'phone_number', input ->> 'industry', slug, external_id,
+            coalesce(nullif(input -> 'metadata', 'null'), '{}'))
+        on conflict do nothing
+        returning prov.tenant_json(t) into body;
+
+        exit when found;
+
+        select c.code, c.tenant into code, other
+        from prov.tenant_conflict(email, external_id, wish) c;
+
+        if code is null and wish is not null and attempt > 1 then
+            code := 'slug_taken';
+        end if;
+
+        if code is not null then
+            status := 409;
+            body := json_strip_nulls(json_build_object('code', code,
+                'detail', case code
+                    when 'email_taken' then
+                        'You have a tenant with this e-mail address.'
+                    when 'external_id_taken' then
+                        'You have a tenant with this external_id.'
+                    else
+                        'A tenant has this slug; each is unique everywhere.'
+                    end,
+                'tenant', other));
+            return;
+        end if;
+
+        if wish is null then
+            slug := prov.slug_apart(base, id, attempt);
+        end if;
+    end loop;
+
+    if body is null then
+        raise exception 'No free slug was found; try again.'
+            using errcode = 'PV503', constraint = 'slug_unavailable';
+    end if;
+
+    status := 201;
+    headers := jsonb_build_object('ETag', prov.etag(1),
+        'Location', (ctx ->> 'base') || '/tenants/' || id);
+
+    perform prov.record(ctx, 'tenant', id, id, status, null, body, headers);
+end
+$$;
+
+comment on function partner.tenant_create(jsonb, jsonb, jsonb) is
+    'Makes a tenant of the caller''s partner.';
+
+
+create or replace function partner.tenant_get(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql stable security definer
+as $$
+begin
+    select 200, prov.tenant_json(t),
+           jsonb_build_object('ETag', prov.etag(t.version))
+    into status, body, headers
+    from prov.tenants t
+    where t.id = (params ->> 'tenant')::uuid;
+
+    if not found then
+        status := 404;
+        body := json_build_object('code', 'tenant_not_found',
+            'detail', 'You have no tenant with this id.');
+    end if;
+end
+$$;
+
+comment on function partner.tenant_get(jsonb, jsonb, jsonb) is
+    'Shows one of the caller''s tenants.';
+
+
+create or replace function partner.tenant_list(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql stable security definer
+as $$
+declare
+    size   constant int := least(greatest(
+        coalesce((params ->> 'limit')::numeric::int, 25), 1), 100);
+    moment timestamptz := 'infinity';
+    first  uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+    items  text[] := '{}';
+    next   text;
+    row    record;
+begin
+    if params ->> 'cursor' is not null then
+        select c.moment, c.id into moment, first
+        from prov.cursor_read('tn1', params ->> 'cursor') c;
+
+        if moment is null then
+            status := 400;
+            body := json_build_object('code', 'invalid_cursor',
+                'detail', 'cursor must be the next_cursor of a page of this '
+                          'list, unchanged.');
+            return;
+        end if;
+    end if;
+
+    -- the row after the last one shown is where the next page begins
+
+    for row in
+        select t.created_at, t.id, prov.tenant_json(t)::text as item
+        from prov.tenants t
+        where (t.created_at, t.id) <= (moment, first)
+        order by t.created_at desc, t.id desc
+        limit size + 1
+    loop
+        if cardinality(items) = size then
+            next := prov.cursor_write('tn1', row.created_at, row.id);
+            exit;
+        end if;
+
+        items := items || row.item;
+    end loop;
+
+    status := 200;
+    body := '{"data": [' || array_to_string(items, ', ')
+        || '], "next_cursor": ' || coalesce(to_json(next)::text, 'null')
+        || '}';
+
+    if next is not null then
+        headers := jsonb_build_object('Link', format(
+            '<%s/tenants?limit=%s&cursor=%s>; rel="next"',
+            ctx ->> 'base', size, next));
+    end if;
+end
+$$;
+
+comment on function partner.tenant_list(jsonb, jsonb, jsonb) is
+    'Lists the caller''s tenants, newest first, page by page.';

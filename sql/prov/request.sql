@@ -1,0 +1,126 @@
+-- What every request passes through, whatever the operation: the entrance,
+-- the audit entry of a mutation, and the question what became of one.
+--
+-- ctx comes from the gateway and is trusted, but for ip and user_agent, which
+-- are what the caller showed; params and body have been validated.
+
+
+create or replace function prov.enter(request jsonb)
+    returns table (ctx jsonb)
+    language plpgsql security definer rows 1
+as $$
+declare
+    claim   constant text := request ->> 'partner';
+    partner uuid;
+    ignored text;
+begin
+    -- An assignment of a function's result is several times cheaper than a
+    -- "perform" of it; this runs in every request.
+
+    ignored := set_config('prov.tenant', '', true);
+
+    if claim ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        ignored := set_config('prov.partner', claim, true);
+
+        select p.id into partner
+        from prov.partners p
+        where p.id = claim::uuid and p.status = 'active';
+
+        if found then
+            ctx := request;
+            return next;
+            return;
+        end if;
+
+    elsif claim <> '' then
+        ignored := set_config('prov.partner', '', true);
+        ignored := set_config('prov.claim', claim, true);
+
+        select p.id into partner
+        from prov.partners p
+        where p.slug = claim and p.status = 'active';
+
+        ignored := set_config('prov.claim', '', true);
+
+        if found then
+            ignored := set_config('prov.partner', partner::text, true);
+            ctx := jsonb_set(request, '{partner}', to_jsonb(partner));
+            return next;
+            return;
+        end if;
+    end if;
+
+    ignored := set_config('prov.partner', '', true);
+end
+$$;
+
+comment on function prov.enter(jsonb) is
+    'Resolves the caller''s partner and opens its rows to this transaction. '
+    'No row: no such partner, or not an active one.';
+
+
+create or replace function prov.record(ctx jsonb, resource text,
+        resource_id uuid, tenant uuid, status int, before json, after json,
+        headers jsonb)
+    returns void
+    language plpgsql
+as $$
+begin
+    insert into prov.audit (mutation, partner, tenant, resource_id, status,
+        operation, resource, kind, subject, issuer, key_id, request_id, ip,
+        user_agent, before, after, headers)
+    values ((ctx ->> 'mutation')::uuid, (ctx ->> 'partner')::uuid, tenant,
+        resource_id, status, ctx ->> 'operation', resource,
+        ctx #>> '{principal,kind}', ctx #>> '{principal,subject}',
+        ctx #>> '{principal,issuer}', ctx #>> '{principal,key}',
+        ctx ->> 'request_id', left(ctx ->> 'ip', 64),
+        left(ctx ->> 'user_agent', 512), before, after, headers)
+    on conflict do nothing;
+
+    if not found then
+        raise exception 'The outcome of this request was decided without it.'
+            using errcode = 'PV503', constraint = 'mutation_fenced';
+    end if;
+end
+$$;
+
+comment on function prov.record(jsonb, text, uuid, uuid, int, json, json,
+    jsonb) is
+    'Writes a mutation''s audit entry.  Every function that changes something '
+    'calls it once, last, with what it is about to answer; it fails when '
+    'prov.outcome() has shut the mutation out.';
+
+
+create or replace function prov.outcome(ctx jsonb, params jsonb, input jsonb,
+        out status int, out body json, out headers jsonb)
+    language plpgsql security definer
+as $$
+declare
+    original constant uuid := ctx ->> 'mutation';
+begin
+    -- Waits, as long as lock_timeout allows, for an original in flight.
+
+    insert into prov.audit (mutation, partner, status, operation, request_id)
+    values (original, (ctx ->> 'partner')::uuid, 0, ctx ->> 'operation',
+        ctx ->> 'request_id')
+    on conflict do nothing;
+
+    if found then
+        status := 0;
+        return;
+    end if;
+
+    select a.status, a.after, a.headers into status, body, headers
+    from prov.audit a
+    where a.mutation = original;
+
+    if not found then
+        raise exception 'What became of this request cannot be told.'
+            using errcode = 'PV503', constraint = 'outcome_unknown';
+    end if;
+end
+$$;
+
+comment on function prov.outcome(jsonb, jsonb, jsonb) is
+    'What became of a mutation whose answer was lost: the answer, when it '
+    'committed; status 0 when it did not, and then it never will.';

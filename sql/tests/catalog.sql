@@ -1,0 +1,377 @@
+\ir helpers.psql
+select * from no_plan();
+
+-- Rules that the catalog itself must obey, so that no table, policy or
+-- function added later can forget them.  Each rule is a query for offenders.
+-- First nothing offends; then something made to offend must be found, or the
+-- rule would not be one.
+
+create schema if not exists tenant authorization prov_owner;
+
+create temporary view ours as
+select n.oid, n.nspname
+from pg_catalog.pg_namespace n
+where n.nspname in ('prov', 'partner', 'operator', 'portal', 'tenant');
+
+create temporary view surface as
+select o.oid, o.nspname, 'prov_' || o.nspname as role
+from ours o
+where o.nspname in ('partner', 'operator', 'portal');
+
+create temporary view relation as
+select c.*, o.nspname, format('%s.%s', o.nspname, c.relname) as name
+from pg_catalog.pg_class c
+join ours o on o.oid = c.relnamespace;
+
+create temporary view foreign_key as
+select c.*, format('%s.%s', r.name, c.conname) as name,
+    r.nspname, r.relname,
+    (select f.relnamespace from pg_catalog.pg_class f
+     where f.oid = c.confrelid) as target,
+    (select array_agg(a.attname::text order by a.attname)
+     from pg_catalog.pg_attribute a
+     where a.attrelid = c.conrelid and a.attnum = any (c.conkey)) as columns
+from pg_catalog.pg_constraint c
+join relation r on r.oid = c.conrelid
+where c.contype = 'f';
+
+create temporary view unique_index as
+select i.*, format('%s.%s', o.nspname, x.relname) as name,
+    o.nspname, r.relname,
+    (select array_agg(pg_get_indexdef(i.indexrelid, k, false) order by k)
+     from generate_series(1, i.indnkeyatts) k) as columns
+from pg_catalog.pg_index i
+join pg_catalog.pg_class x on x.oid = i.indexrelid
+join pg_catalog.pg_class r on r.oid = i.indrelid
+join ours o on o.oid = r.relnamespace
+where i.indisunique or i.indisexclusion;
+
+create temporary view policy as
+select format('%s.%s', r.name, p.polname) as name, r.nspname, r.relname,
+    condition.expression, condition.tree
+from pg_catalog.pg_policy p
+join relation r on r.oid = p.polrelid
+cross join lateral (values
+    (pg_get_expr(p.polqual, p.polrelid), p.polqual::text),
+    (pg_get_expr(p.polwithcheck, p.polrelid), p.polwithcheck::text)
+) as condition (expression, tree)
+where condition.tree is not null;
+
+create temporary view routine as
+select p.*, o.nspname, p.oid::regprocedure::text as name
+from pg_catalog.pg_proc p
+join ours o on o.oid = p.pronamespace
+where not exists (select from pg_catalog.pg_depend d
+                  where d.objid = p.oid and d.deptype = 'e');
+
+create temporary view granted as
+select format('%s %s', a.privilege_type, g.name) as name,
+    a.grantee::regrole::text as grantee, g.kind, a.privilege_type
+from (
+    select 'schema', o.nspname::text, n.nspacl, n.nspowner, 'n'::"char"
+    from ours o join pg_catalog.pg_namespace n on n.oid = o.oid
+    union all
+    select 'relation', r.name, r.relacl, r.relowner,
+        case r.relkind when 'S' then 's' else 'r' end::"char"
+    from relation r
+    where r.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
+    union all
+    select 'column', r.name || '.' || c.attname, c.attacl, r.relowner, 'c'::"char"
+    from relation r
+    join pg_catalog.pg_attribute c on c.attrelid = r.oid
+    where c.attacl is not null
+    union all
+    select 'function', f.name, f.proacl, f.proowner, 'f'::"char"
+    from routine f
+) as g (kind, name, acl, owner, type)
+cross join lateral aclexplode(coalesce(g.acl, acldefault(g.type, g.owner))) a
+where a.grantee <> g.owner;
+
+
+create temporary table rule (rule text primary key, offenders text);
+
+insert into rule values
+
+-- row-level security
+
+('every table has row-level security, forced upon its owner', $$
+    select name from relation
+    where relkind in ('r', 'p')
+        and not (relrowsecurity and relforcerowsecurity)
+$$),
+('every table has a policy', $$
+    select name from relation r
+    where relkind in ('r', 'p')
+        and not exists (select from policy p
+                        where (p.nspname, p.relname) = (r.nspname, r.relname))
+$$),
+('a policy is one equality with a setting, and only the record of migrations '
+ 'is open to whom it names', $$
+    select name || ': ' || expression from policy
+    where expression !~ ('^\((id|partner|tenant) = \(NULLIF\(current_setting\('
+              '''prov\.(partner|tenant)''::text, true\), ''''::text\)\)::uuid\)$')
+        and (nspname, relname) <> ('prov', 'migrations')
+        and not (name = 'prov.partners.partners_claimed' and expression =
+             '((slug)::text = NULLIF(current_setting(''prov.claim''::text, '
+             'true), ''''::text))')
+$$),
+('no policy has a subquery (Citus refuses those)', $$
+    select name from policy where tree ~ 'SUBLINK'
+$$),
+('the planner knows nothing of a column that policies compare, so that a plan '
+ 'suits every caller', $$
+    select r.name || '.' || a.attname
+    from relation r
+    join pg_catalog.pg_attribute a on a.attrelid = r.oid
+    where r.relkind in ('r', 'p') and a.attname in ('partner', 'tenant')
+        and not a.attisdropped and a.attstattarget <> 0
+$$),
+('only tables have rows: no view, no foreign table bypasses them', $$
+    select name from relation where relkind in ('v', 'm', 'f')
+$$),
+
+-- who owns what
+
+('tables belong to prov_owner', $$
+    select name from relation
+    where relkind not in ('i', 'I', 'c', 't')
+        and relowner <> 'prov_owner'::regrole
+$$),
+('schemas belong to prov_owner', $$
+    select o.nspname from ours o
+    join pg_catalog.pg_namespace n on n.oid = o.oid
+    where n.nspowner <> 'prov_owner'::regrole
+$$),
+('functions belong to prov_api, but for a table''s own triggers', $$
+    select name from routine
+    where proowner <> case when prorettype = 'trigger'::regtype
+                          then 'prov_owner' else 'prov_api' end::regrole
+$$),
+
+-- functions
+
+('an operation is plpgsql, security definer, and sets nothing (a search_path '
+ 'of its own costs a sixth of a create)', $$
+    select r.name from routine r
+    join surface s on s.oid = r.pronamespace
+    join pg_catalog.pg_language l on l.oid = r.prolang
+    where not r.prosecdef or l.lanname <> 'plpgsql'
+        or r.proconfig is not null
+$$),
+('a surface has nothing but operations: (jsonb, jsonb, jsonb) to (status, '
+ 'body, headers)', $$
+    select r.name from routine r
+    join surface s on s.oid = r.pronamespace
+    where not coalesce(r.pronargs = 3 and 'jsonb'::regtype = all (r.proargtypes)
+        and r.proallargtypes[4:] = array['int', 'json', 'jsonb']::regtype[]::oid[]
+        and r.proargnames[4:] = array['status', 'body', 'headers'], false)
+$$),
+('no function sets a search_path', $$
+    select name from routine where proconfig is not null
+$$),
+('functions are named once: the gateway''s parameters have no type', $$
+    select nspname || '.' || proname from routine
+    group by nspname, proname having count(*) > 1
+$$),
+
+-- who may what
+
+('PUBLIC may nothing', $$
+    select name from granted where grantee = '-'
+$$),
+('a surface''s role may call its operations', $$
+    select r.name from routine r
+    join surface s on s.oid = r.pronamespace
+    where not has_function_privilege(s.role, r.oid, 'execute')
+$$),
+('of the rest it may call the entrance, the outcome and the readiness', $$
+    select g.name from granted g
+    join surface s on s.role = g.grantee
+    where g.kind = 'function' and g.name !~ format('^EXECUTE %s\.', s.nspname)
+        and g.name <> all (array['EXECUTE prov.enter(jsonb)',
+            'EXECUTE prov.outcome(jsonb,jsonb,jsonb)',
+            'EXECUTE prov.ready(jsonb,jsonb,jsonb)',
+            'EXECUTE prov.schema_version()'])
+$$),
+('it touches no table and creates nothing', $$
+    select g.grantee || ' ' || g.name from granted g
+    join surface s on s.role = g.grantee
+    where g.kind in ('relation', 'column')
+        or g.privilege_type in ('CREATE', 'TEMPORARY')
+$$),
+('nobody has a privilege but our roles', $$
+    select grantee || ' ' || name from granted
+    where grantee not in ('-', 'prov_owner', 'prov_api', 'prov_partner',
+        'prov_operator', 'prov_portal')
+$$),
+('what is written for good is only read and added to', $$
+    select g.grantee || ' ' || g.name from granted g
+    where g.name ~ ' prov\.audit(\.|$)'
+        and g.privilege_type not in ('SELECT', 'INSERT')
+$$),
+
+-- names, because they are error codes; comments, because they are read
+
+('constraints have names of their own', $$
+    select c.conname::text from pg_catalog.pg_constraint c
+    join ours o on o.oid = c.connamespace
+    where c.conname ~ '_(pkey|key|fkey|check|excl)\d*$'
+$$),
+('every table, function and schema has a comment', $$
+    select name from relation
+    where relkind in ('r', 'p')
+        and obj_description(oid, 'pg_class') is null
+    union all
+    select name from routine where obj_description(oid, 'pg_proc') is null
+    union all
+    select nspname from ours
+    where obj_description(oid, 'pg_namespace') is null and nspname <> 'tenant'
+$$),
+
+-- ready for Citus
+
+('no foreign key leaves its schema', $$
+    select f.name from foreign_key f
+    where f.target <> f.connamespace
+$$),
+('outbox, jobs, audit and idempotency refer to nothing', $$
+    select name from foreign_key
+    where relname in ('outbox', 'jobs', 'audit', 'idempotency')
+$$),
+('no primary key has the partner in it, and no foreign key but the one to '
+ 'the partners'' table', $$
+    select u.name from unique_index u
+    where u.indisprimary and 'partner' = any (u.columns)
+    union all
+    select f.name from foreign_key f
+    where 'partner' = any (f.columns)
+        and (f.confrelid <> 'prov.partners'::regclass
+             or f.columns <> array['partner'])
+$$),
+('the tenant comes first in every key inside a tenant', $$
+    select name from unique_index
+    where nspname = 'tenant' and columns[1] <> 'tenant'
+$$),
+('every table inside a tenant has a key', $$
+    select r.name from relation r
+    where r.nspname = 'tenant' and r.relkind in ('r', 'p')
+        and not exists (select from unique_index u where u.indrelid = r.oid)
+$$),
+('and a tenant that is never null', $$
+    select r.name from relation r
+    where r.nspname = 'tenant' and r.relkind in ('r', 'p')
+        and not exists (
+            select from pg_catalog.pg_attribute a
+            where a.attrelid = r.oid and a.attname = 'tenant'
+                and a.attnotnull)
+$$),
+('inside a tenant there is no trigger', $$
+    select r.name || '.' || t.tgname from pg_catalog.pg_trigger t
+    join relation r on r.oid = t.tgrelid
+    where r.nspname = 'tenant' and not t.tgisinternal
+$$),
+('inside a tenant policies ask for the tenant', $$
+    select name from policy
+    where nspname = 'tenant' and expression !~ 'prov\.tenant'
+$$),
+('a foreign key has an index to look from', $$
+    select f.name from foreign_key f
+    where not exists (
+        select from pg_catalog.pg_index i
+        where i.indrelid = f.conrelid and i.indpred is null
+            and (i.indkey::int2[])[0:cardinality(f.conkey) - 1] @> f.conkey)
+$$);
+
+
+create function pg_temp.offenders(rule text)
+    returns setof text
+    language plpgsql
+as $$
+begin
+    return query execute (select r.offenders from rule r
+                          where r.rule = offenders.rule);
+end
+$$;
+
+select is_empty(format('select * from pg_temp.offenders(%L)', rule), rule)
+from rule;
+
+-- roles
+
+select is_empty($$
+    select rolname from pg_catalog.pg_roles
+    where rolname ~ '^prov_(owner|api|partner)$'
+        and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb
+             or rolreplication
+             or rolcanlogin <> (rolname = 'prov_partner'))
+$$, 'nobody logs in as owner or api, and no role has a privilege of the '
+    'cluster');
+select is_empty($$
+    select a.rolname, b.rolname
+    from pg_catalog.pg_roles a, pg_catalog.pg_roles b
+    where a.rolname ~ '^prov_(owner|api|partner)$'
+        and b.rolname ~ '^prov_(owner|api|partner)$' and a <> b
+        and pg_has_role(a.oid, b.oid, 'member')
+$$, 'none of them is a member of another');
+select is_empty($$
+    select rolname from pg_catalog.pg_roles
+    where rolname ~ '^prov_(owner|api|partner)$'
+        and 'search_path=pg_catalog' <> all (coalesce(rolconfig, '{}'))
+$$, 'their search_path is pg_catalog');
+select is_empty($$
+    select wanted from unnest(array['statement_timeout', 'lock_timeout',
+        'idle_in_transaction_session_timeout',
+        'default_transaction_isolation', 'enable_seqscan', 'jit']) as wanted
+    where not exists (
+        select from pg_catalog.pg_roles r, unnest(r.rolconfig) as setting
+        where r.rolname = 'prov_partner'
+            and split_part(setting, '=', 1) = wanted)
+$$, 'the gateway''s role has limits');
+select is(has_database_privilege('prov_partner', current_database(), p), held,
+    format('the gateway''s role %s %s', case when held then 'may' else 'may not'
+        end, p))
+from (values ('connect', true), ('create', false), ('temporary', false))
+    as t (p, held);
+select is(has_schema_privilege('prov_partner', 'public', 'create'), false,
+    'nor create anything in schema public');
+
+-- now somebody forgets something
+
+create table prov.forgotten (id int primary key);
+create view prov.peephole as select 1 as one;
+create function prov.forgotten(text) returns int language sql
+    set search_path = prov return 1;
+create function prov.forgotten(jsonb) returns int language sql return 1;
+create function partner.stray(jsonb) returns int language sql return 1;
+create schema operator;
+create role prov_operator;
+create function operator.mine(ctx jsonb, params jsonb, input jsonb,
+    out status int, out body json, out headers jsonb)
+    language plpgsql security definer as 'begin end';
+revoke all on function operator.mine from public;
+grant execute on function partner.tenant_get to prov_operator;
+grant select on prov.tenants to prov_operator;
+create role stranger;
+grant execute on function prov.uuid7() to stranger;
+grant update (after) on prov.audit to prov_api;
+create policy loose on prov.tenants using (partner is not null);
+create policy nosy on prov.tenants using (partner = (
+    select p.id from prov.partners p limit 1));
+create table prov.jobs (partner uuid references prov.partners,
+    n int references prov.forgotten, primary key (partner, n));
+create table prov.pairs (partner uuid, id int,
+    foreign key (partner, id) references prov.jobs);
+create table tenant.usage (id int, partner uuid references prov.partners,
+    primary key (id));
+create policy usage_of_partner on tenant.usage using (
+    partner = nullif(current_setting('prov.partner', true), '')::uuid);
+create trigger busy before update on tenant.usage
+    for each row execute function prov.append_only();
+create table tenant.keyless ();
+
+select isnt_empty(format('select * from pg_temp.offenders(%L)', rule),
+    'found when broken: ' || rule)
+from rule;
+
+select * from finish();
+rollback;

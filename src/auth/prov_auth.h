@@ -1,0 +1,126 @@
+/*
+ * Who is calling: issuers as nginx.conf declares them, their keys, the strict
+ * JWT parser (RFC 7519, RFC 8725), the verifier, and the worker's cache of
+ * verified tokens.  Called by the module (configuration) and by src/request
+ * (every request with a token).  Never decides what a caller may do.
+ */
+
+#ifndef _PROV_AUTH_H_INCLUDED_
+#define _PROV_AUTH_H_INCLUDED_
+
+
+#include "base/prov_json.h"
+
+
+/* bytes of a token, and of its header segment as it is sent */
+#define PROV_AUTH_MAX_TOKEN    16384
+#define PROV_AUTH_MAX_HEADER   8192
+
+/* bytes of a subject or partner; roles of a token; bytes of a role */
+#define PROV_AUTH_MAX_SUBJECT  256
+#define PROV_AUTH_MAX_ROLES    64
+#define PROV_AUTH_MAX_ROLE     128
+
+
+typedef struct prov_auth_key_s    prov_auth_key_t;    /* private to src/auth */
+typedef struct prov_auth_cache_s  prov_auth_cache_t;
+
+
+typedef enum {
+    PROV_AUTH_ROLES_CLAIM = 0,  /* the token says which roles */
+    PROV_AUTH_ROLES_DATABASE    /* the token is identity only */
+} prov_auth_roles_e;
+
+
+/* provisioning_issuer: read-only once the configuration is read */
+
+typedef struct {
+    ngx_str_t          name;            /* in nginx.conf */
+    ngx_str_t          iss;
+    ngx_array_t        audiences;       /* ngx_str_t: one must be in "aud" */
+    ngx_uint_t         algorithms;      /* mask of PROV_AUTH_ALG() */
+    ngx_array_t        keys;            /* prov_auth_key_t */
+    ngx_str_t          subject_claim;   /* default "sub" */
+    ngx_str_t          partner_claim;   /* default "partner" */
+    ngx_str_t          roles_claim;     /* default "roles"; "a.b" is a path */
+    prov_auth_roles_e  roles;
+    time_t             leeway;          /* seconds */
+    u_char            *conf_file;       /* where the block stands */
+    ngx_uint_t         line;
+} prov_auth_issuer_t;
+
+
+/*
+ * The issuers that one location trusts, as provisioning_auth names them.
+ * The set has an identity of its own because a token that one location's
+ * set accepts must never be served from the cache to another's.
+ */
+
+typedef struct {
+    ngx_array_t        issuers;         /* prov_auth_issuer_t * */
+    uint64_t           id;              /* never used twice in a process */
+} prov_auth_set_t;
+
+
+/*
+ * What a verified token says; one piece of the pool given to verify, except
+ * for the issuer, which the configuration keeps.
+ */
+
+typedef struct {
+    prov_auth_issuer_t  *issuer;
+    ngx_str_t            subject;
+    ngx_str_t            partner;       /* empty: the token names none */
+    ngx_str_t           *roles;
+    ngx_uint_t           nroles;
+    time_t               expires;       /* "exp": without the leeway */
+} prov_auth_identity_t;
+
+
+/* Why a token was refused: for the caller, and, in more words, for the log. */
+
+typedef struct {
+    ngx_str_t            code;          /* "token_expired", … (snake_case) */
+    ngx_str_t            detail;        /* a sentence that reveals nothing */
+    ngx_str_t            log;           /* for the error log; no secrets */
+} prov_auth_refusal_t;
+
+
+/*
+ * The directive "provisioning_issuer name { … }".  issuers is the array of
+ * prov_auth_issuer_t * that the configuration keeps.  Returns NGX_CONF_OK,
+ * or NGX_CONF_ERROR after logging file, line and what to write instead.
+ */
+char *prov_auth_issuer_block(ngx_conf_t *cf, ngx_array_t *issuers);
+
+/* The issuer of that name among prov_auth_issuer_t *, or NULL. */
+prov_auth_issuer_t *prov_auth_issuer_find(ngx_array_t *issuers,
+    ngx_str_t *name);
+
+/*
+ * An empty set with an identity of its own; NULL: no memory.  Adding returns
+ * NGX_DECLINED for an issuer whose "iss" the set already has (a token must
+ * belong to exactly one), NGX_ERROR when there is no memory.
+ */
+prov_auth_set_t *prov_auth_set_create(ngx_pool_t *pool);
+ngx_int_t prov_auth_set_add(prov_auth_set_t *set, prov_auth_issuer_t *issuer);
+
+/*
+ * Verifies a compact JWT against the issuers of a set.  Consults and feeds
+ * cache, which may be NULL.  The identity is allocated from pool.
+ *
+ * NGX_OK: *identity.  NGX_DECLINED: *refusal.  NGX_ERROR: no memory.
+ */
+ngx_int_t prov_auth_verify(prov_auth_set_t *set, prov_auth_cache_t *cache,
+    ngx_str_t *token, ngx_pool_t *pool, prov_auth_identity_t **identity,
+    prov_auth_refusal_t *refusal);
+
+/*
+ * A worker's cache of verified tokens, bounded to size entries (the least
+ * recently used one leaves).  Made in init_process, destroyed with pool.
+ * NULL: no memory.
+ */
+prov_auth_cache_t *prov_auth_cache_create(ngx_pool_t *pool, ngx_uint_t size);
+
+
+#endif /* _PROV_AUTH_H_INCLUDED_ */

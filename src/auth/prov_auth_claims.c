@@ -1,0 +1,478 @@
+/*
+ * The claims of a token whose signature is valid (RFC 7519, section 4.1):
+ * whether it is for us and for now, and who is calling.  Called by the
+ * verifier.  Every bound that is exceeded is a refusal, never a truncation:
+ * half a name may be somebody else's.
+ */
+
+#include "auth/prov_auth_private.h"
+
+
+/* the year 10000 (RFC 3339 ends there, too), or what time_t has room for */
+#define PROV_AUTH_END_OF_TIME                                                 \
+    ngx_min(253402300800.0,                                                   \
+            (double) (NGX_MAX_TIME_T_VALUE - PROV_AUTH_MAX_LEEWAY))
+
+
+static ngx_int_t prov_auth_claims_audience(prov_auth_issuer_t *issuer,
+    json_t *payload, ngx_pool_t *pool, prov_auth_refusal_t *refusal);
+static ngx_uint_t prov_auth_claims_is_audience(prov_auth_issuer_t *issuer,
+    json_t *value);
+static ngx_int_t prov_auth_claims_time(prov_auth_issuer_t *issuer,
+    json_t *payload, ngx_pool_t *pool, time_t *expires,
+    prov_auth_refusal_t *refusal);
+static ngx_int_t prov_auth_claims_date(json_t *payload, const char *name,
+    time_t *date, ngx_pool_t *pool, prov_auth_refusal_t *refusal);
+static ngx_int_t prov_auth_claims_name(json_t *value, ngx_str_t *claim,
+    ngx_str_t *name, ngx_pool_t *pool, prov_auth_refusal_t *refusal);
+static ngx_int_t prov_auth_claims_roles(json_t *value, ngx_str_t *claim,
+    prov_auth_identity_t *identity, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal);
+static ngx_int_t prov_auth_claims_split(json_t *value,
+    prov_auth_identity_t *identity);
+static ngx_int_t prov_auth_claims_role(prov_auth_identity_t *identity,
+    const char *data, size_t len);
+static json_t *prov_auth_claims_get(json_t *payload, ngx_str_t *claim);
+static ngx_uint_t prov_auth_claims_clean(const char *data, size_t len);
+
+
+ngx_int_t
+prov_auth_claims(prov_auth_issuer_t *issuer, json_t *payload,
+    ngx_pool_t *pool, prov_auth_identity_t **identity,
+    prov_auth_refusal_t *refusal)
+{
+    void                  *piece;
+    json_t                *value;
+    ngx_int_t              rc;
+    ngx_str_t              roles[PROV_AUTH_MAX_ROLES];
+    prov_auth_identity_t   found;
+
+    ngx_memzero(&found, sizeof(prov_auth_identity_t));
+    found.issuer = issuer;
+    found.roles = roles;
+
+    rc = prov_auth_claims_audience(issuer, payload, pool, refusal);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = prov_auth_claims_time(issuer, payload, pool, &found.expires,
+                               refusal);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    value = prov_auth_claims_get(payload, &issuer->subject_claim);
+    if (value == NULL) {
+        return prov_auth_refuse_claim(refusal, pool, "token_claim_missing",
+                                      (char *) issuer->subject_claim.data,
+                                      "is missing");
+    }
+
+    rc = prov_auth_claims_name(value, &issuer->subject_claim, &found.subject,
+                               pool, refusal);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    value = prov_auth_claims_get(payload, &issuer->partner_claim);
+    if (value) {
+        rc = prov_auth_claims_name(value, &issuer->partner_claim,
+                                   &found.partner, pool, refusal);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (issuer->roles == PROV_AUTH_ROLES_CLAIM) {
+        value = prov_auth_claims_get(payload, &issuer->roles_claim);
+
+        rc = prov_auth_claims_roles(value, &issuer->roles_claim, &found, pool,
+                                    refusal);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    piece = ngx_palloc(pool, prov_auth_identity_size(&found));
+    if (piece == NULL) {
+        return NGX_ERROR;
+    }
+
+    *identity = prov_auth_identity_copy(piece, &found);
+
+    return NGX_OK;
+}
+
+
+/* "aud": a string or an array of strings (RFC 7519, section 4.1.3) */
+
+static ngx_int_t
+prov_auth_claims_audience(prov_auth_issuer_t *issuer, json_t *payload,
+    ngx_pool_t *pool, prov_auth_refusal_t *refusal)
+{
+    size_t       i;
+    json_t      *aud, *value;
+    ngx_uint_t   found;
+
+    aud = json_object_get(payload, "aud");
+
+    if (aud == NULL) {
+        return prov_auth_refuse_claim(refusal, pool, "token_claim_missing",
+                                      "aud", "is missing");
+    }
+
+    found = 0;
+
+    if (json_is_string(aud)) {
+        found = prov_auth_claims_is_audience(issuer, aud);
+
+    } else if (json_is_array(aud)) {
+
+        json_array_foreach(aud, i, value) {
+
+            if (!json_is_string(value)) {
+                return prov_auth_refuse_claim(refusal, pool,
+                                              "token_claim_invalid", "aud",
+                                              "has members that are not "
+                                              "strings");
+            }
+
+            found |= prov_auth_claims_is_audience(issuer, value);
+        }
+
+    } else {
+        return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
+                                      "aud", "is neither a string nor an "
+                                      "array of strings");
+    }
+
+    if (!found) {
+        return prov_auth_refuse(refusal, pool, "token_wrong_audience",
+                                "The token is meant for another audience.",
+                                "no accepted audience in \"aud\"");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+prov_auth_claims_is_audience(prov_auth_issuer_t *issuer, json_t *value)
+{
+    size_t       len;
+    ngx_str_t   *audience;
+    ngx_uint_t   i;
+
+    len = json_string_length(value);
+    audience = issuer->audiences.elts;
+
+    for (i = 0; i < issuer->audiences.nelts; i++) {
+        if (audience[i].len == len
+            && ngx_memcmp(audience[i].data, json_string_value(value), len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * "exp", "nbf", "iat" (RFC 7519, sections 4.1.4 to 4.1.6).  A token made in
+ * the future is one whose issuer's clock cannot be trusted with "exp" either.
+ */
+
+static ngx_int_t
+prov_auth_claims_time(prov_auth_issuer_t *issuer, json_t *payload,
+    ngx_pool_t *pool, time_t *expires, prov_auth_refusal_t *refusal)
+{
+    time_t        now, date;
+    ngx_int_t     rc;
+    ngx_uint_t    i;
+    const char   *early[] = { "nbf", "iat" };
+
+    now = ngx_time();
+
+    rc = prov_auth_claims_date(payload, "exp", expires, pool, refusal);
+
+    if (rc == NGX_DONE) {
+        return prov_auth_refuse_claim(refusal, pool, "token_claim_missing",
+                                      "exp", "is missing");
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (now >= *expires + issuer->leeway) {
+        return prov_auth_refuse(refusal, pool, "token_expired",
+                                "The token has expired.",
+                                "expired %T seconds ago, leeway %T",
+                                now - *expires, issuer->leeway);
+    }
+
+    for (i = 0; i < 2; i++) {
+        rc = prov_auth_claims_date(payload, early[i], &date, pool, refusal);
+
+        if (rc == NGX_DONE) {
+            continue;
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (date > now + issuer->leeway) {
+            return prov_auth_refuse(refusal, pool, "token_not_yet_valid",
+                                    "The token is not valid yet.",
+                                    "\"%s\" is %T seconds ahead, leeway %T",
+                                    early[i], date - now, issuer->leeway);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * A NumericDate, whose fraction is dropped: nginx's clock has none.  Dates
+ * before 1970 and after 9999 (milliseconds, taken for seconds) are refused,
+ * which also keeps the sums above from overflowing.  NGX_DONE: not there.
+ */
+
+static ngx_int_t
+prov_auth_claims_date(json_t *payload, const char *name, time_t *date,
+    ngx_pool_t *pool, prov_auth_refusal_t *refusal)
+{
+    double   value;
+    json_t  *claim;
+
+    claim = json_object_get(payload, name);
+
+    if (claim == NULL) {
+        return NGX_DONE;
+    }
+
+    if (!json_is_number(claim)) {
+        return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
+                                      name, "is not a number");
+    }
+
+    /* a double is exact for every integer within the bounds */
+
+    value = json_number_value(claim);
+
+    if (!(value >= 0 && value < PROV_AUTH_END_OF_TIME)) {
+        return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
+                                      name, "is not a number of seconds since "
+                                      "1970");
+    }
+
+    *date = (time_t) value;
+
+    return NGX_OK;
+}
+
+
+/* A subject or a partner: a non-empty string that is safe to log and send. */
+
+static ngx_int_t
+prov_auth_claims_name(json_t *value, ngx_str_t *claim, ngx_str_t *name,
+    ngx_pool_t *pool, prov_auth_refusal_t *refusal)
+{
+    const char  *what;
+
+    if (!json_is_string(value)) {
+        what = "is not a string";
+
+    } else if (json_string_length(value) == 0) {
+        what = "is empty";
+
+    } else if (json_string_length(value) > PROV_AUTH_MAX_SUBJECT) {
+        what = "is too long";
+
+    } else if (!prov_auth_claims_clean(json_string_value(value),
+                                       json_string_length(value)))
+    {
+        what = "has control characters";
+
+    } else {
+        name->data = (u_char *) json_string_value(value);
+        name->len = json_string_length(value);
+
+        return NGX_OK;
+    }
+
+    return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
+                                  (char *) claim->data, what);
+}
+
+
+/* No claim, no roles: a token may be good for what needs none. */
+
+static ngx_int_t
+prov_auth_claims_roles(json_t *value, ngx_str_t *claim,
+    prov_auth_identity_t *identity, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal)
+{
+    size_t      i;
+    json_t     *role;
+    ngx_int_t   rc;
+
+    rc = NGX_OK;
+
+    if (value == NULL) {
+        return NGX_OK;
+    }
+
+    if (json_is_string(value)) {
+        rc = prov_auth_claims_split(value, identity);
+
+    } else if (json_is_array(value)) {
+
+        json_array_foreach(value, i, role) {
+
+            if (!json_is_string(role)) {
+                rc = NGX_DECLINED;
+                break;
+            }
+
+            rc = prov_auth_claims_role(identity, json_string_value(role),
+                                       json_string_length(role));
+            if (rc != NGX_OK) {
+                break;
+            }
+        }
+
+    } else {
+        rc = NGX_DECLINED;
+    }
+
+    if (rc == NGX_OK) {
+        return NGX_OK;
+    }
+
+    return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
+                                  (char *) claim->data,
+                                  "must be an array of strings or one string "
+                                  "of words, and holds at most "
+                                  ngx_value(PROV_AUTH_MAX_ROLES)
+                                  " roles of 1 to "
+                                  ngx_value(PROV_AUTH_MAX_ROLE)
+                                  " bytes without control characters");
+}
+
+
+/* words as "scope" has them (RFC 6749, section 3.3) */
+
+static ngx_int_t
+prov_auth_claims_split(json_t *value, prov_auth_identity_t *identity)
+{
+    ngx_int_t    rc;
+    const char  *p, *last, *start;
+
+    p = json_string_value(value);
+    last = p + json_string_length(value);
+
+    while (p < last) {
+
+        if (*p == ' ') {
+            p++;
+            continue;
+        }
+
+        for (start = p; p < last && *p != ' '; p++) { /* void */ }
+
+        rc = prov_auth_claims_role(identity, start, p - start);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+prov_auth_claims_role(prov_auth_identity_t *identity, const char *data,
+    size_t len)
+{
+    ngx_str_t  *role;
+
+    if (identity->nroles == PROV_AUTH_MAX_ROLES
+        || len == 0
+        || len > PROV_AUTH_MAX_ROLE
+        || !prov_auth_claims_clean(data, len))
+    {
+        return NGX_DECLINED;
+    }
+
+    role = &identity->roles[identity->nroles++];
+    role->data = (u_char *) data;
+    role->len = len;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A claim by its name as it is ("https://example.com/roles"), or else by the
+ * path that the name's dots make ("realm_access.roles").
+ */
+
+static json_t *
+prov_auth_claims_get(json_t *payload, ngx_str_t *claim)
+{
+    char    *p, *dot, path[PROV_AUTH_MAX_CLAIM + 1];
+    json_t  *value;
+
+    value = json_object_get(payload, (char *) claim->data);
+
+    if (value || ngx_strlchr(claim->data, claim->data + claim->len, '.')
+                 == NULL)
+    {
+        return value;
+    }
+
+    ngx_memcpy(path, claim->data, claim->len + 1);
+
+    value = payload;
+
+    for (p = path; p && value; p = dot) {
+        dot = strchr(p, '.');
+
+        if (dot) {
+            *dot++ = '\0';
+        }
+
+        value = json_object_get(value, p);
+    }
+
+    return value;
+}
+
+
+/* No C0, DEL or C1; the JSON parser has seen to it that this is UTF-8. */
+
+static ngx_uint_t
+prov_auth_claims_clean(const char *data, size_t len)
+{
+    u_char  *p, *last;
+
+    p = (u_char *) data;
+    last = p + len;
+
+    for ( /* void */ ; p < last; p++) {
+
+        if (*p < 0x20 || *p == 0x7f
+            || (*p == 0xc2 && p + 1 < last && p[1] < 0xa0))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}

@@ -1,0 +1,392 @@
+/*
+ * The strict parser of compact tokens (RFC 7515, RFC 7519, RFC 8725): form,
+ * sizes and header, before any cryptography and before anything in the token
+ * is believed.  Whatever is optional in the RFCs and not needed is refused,
+ * so that one token has one reading.
+ */
+
+#include "auth/prov_auth_private.h"
+
+
+static ngx_int_t prov_auth_jwt_split(ngx_str_t *token, ngx_str_t *segments);
+static ngx_int_t prov_auth_jwt_segment(ngx_str_t *segment, json_t **json,
+    ngx_pool_t *pool, const char *name, prov_auth_refusal_t *refusal);
+static ngx_int_t prov_auth_jwt_header(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal);
+static ngx_int_t prov_auth_jwt_alg(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal);
+static ngx_int_t prov_auth_jwt_kid(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal);
+static ngx_uint_t prov_auth_jwt_media(json_t *value, const char *name);
+static ngx_int_t prov_auth_jwt_malformed(ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal, const char *what);
+static ngx_int_t prov_auth_jwt_unsupported(ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal, const char *member);
+
+
+static const char  prov_auth_jwt_form[] =
+    "The token is not a JSON Web Token in compact form.";
+
+
+/*
+ * NGX_OK: *jwt, to be freed.  NGX_DECLINED: *refusal.  NGX_ERROR: no memory.
+ * Strings in jwt point into the token and into its JSON.
+ */
+
+ngx_int_t
+prov_auth_jwt_parse(ngx_str_t *token, ngx_pool_t *pool, prov_auth_jwt_t *jwt,
+    prov_auth_refusal_t *refusal)
+{
+    ngx_int_t  rc;
+    ngx_str_t  segments[3];
+
+    jwt->header = NULL;
+    jwt->payload = NULL;
+
+    if (token->len > PROV_AUTH_MAX_TOKEN) {
+        return prov_auth_jwt_malformed(pool, refusal, "too long");
+    }
+
+    if (prov_auth_jwt_split(token, segments) != NGX_OK) {
+        return prov_auth_jwt_malformed(pool, refusal,
+                                       "not three non-empty segments");
+    }
+
+    if (segments[0].len > PROV_AUTH_MAX_HEADER) {
+        return prov_auth_jwt_malformed(pool, refusal, "header too long");
+    }
+
+    rc = prov_auth_base64url(jwt->signature, sizeof(jwt->signature),
+                             segments[2].data, segments[2].len);
+    if (rc < 0) {
+        return prov_auth_jwt_malformed(pool, refusal,
+                                       "signature too long or not strict "
+                                       "base64url");
+    }
+
+    jwt->len = rc;
+    jwt->content.data = token->data;
+    jwt->content.len = segments[2].data - 1 - token->data;
+
+    rc = prov_auth_jwt_segment(&segments[0], &jwt->header, pool, "header",
+                               refusal);
+    if (rc == NGX_OK) {
+        rc = prov_auth_jwt_header(jwt, pool, refusal);
+    }
+
+    if (rc == NGX_OK) {
+        rc = prov_auth_jwt_segment(&segments[1], &jwt->payload, pool,
+                                   "payload", refusal);
+    }
+
+    if (rc != NGX_OK) {
+        prov_auth_jwt_free(jwt);
+    }
+
+    return rc;
+}
+
+
+void
+prov_auth_jwt_free(prov_auth_jwt_t *jwt)
+{
+    json_decref(jwt->header);
+    json_decref(jwt->payload);
+
+    jwt->header = NULL;
+    jwt->payload = NULL;
+}
+
+
+static ngx_int_t
+prov_auth_jwt_split(ngx_str_t *token, ngx_str_t *segments)
+{
+    u_char      *p, *start, *last;
+    ngx_uint_t   n;
+
+    n = 0;
+    start = token->data;
+    last = token->data + token->len;
+
+    for (p = start; p <= last; p++) {
+
+        if (p < last && *p != '.') {
+            continue;
+        }
+
+        if (n == 3 || p == start) {
+            return NGX_ERROR;
+        }
+
+        segments[n].data = start;
+        segments[n].len = p - start;
+
+        n++;
+        start = p + 1;
+    }
+
+    return (n == 3) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+prov_auth_jwt_segment(ngx_str_t *segment, json_t **json, ngx_pool_t *pool,
+    const char *name, prov_auth_refusal_t *refusal)
+{
+    u_char              text[PROV_AUTH_MAX_TOKEN];
+    ngx_int_t           len;
+    prov_json_error_t   err;
+
+    len = prov_auth_base64url(text, sizeof(text), segment->data,
+                              segment->len);
+    if (len < 0) {
+        return prov_auth_refuse(refusal, pool, "token_malformed",
+                                prov_auth_jwt_form,
+                                "%s is not strict base64url", name);
+    }
+
+    *json = prov_json_parse(text, len, PROV_JSON_BODY_DEPTH, &err);
+
+    if (*json == NULL && err.code == PROV_JSON_MEMORY) {
+        return NGX_ERROR;
+    }
+
+    if (*json == NULL) {
+        return prov_auth_refuse(refusal, pool, "token_malformed",
+                                prov_auth_jwt_form, "%s, column %ui: %s",
+                                name, err.column, err.text);
+    }
+
+    if (!json_is_object(*json)) {
+        return prov_auth_refuse(refusal, pool, "token_malformed",
+                                prov_auth_jwt_form,
+                                "%s is not a JSON object", name);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+prov_auth_jwt_header(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal)
+{
+    json_t     *typ, *cty;
+    ngx_int_t   rc;
+
+    /*
+     * No extension is known here, so whatever "crit" names is unknown (RFC
+     * 7515, section 4.1.11); "b64" (RFC 7797) and "zip" change what the
+     * payload means, even where "crit" does not say so.
+     */
+
+    if (json_object_get(jwt->header, "crit")) {
+        return prov_auth_jwt_unsupported(pool, refusal, "crit");
+    }
+
+    if (json_object_get(jwt->header, "b64")) {
+        return prov_auth_jwt_unsupported(pool, refusal, "b64");
+    }
+
+    if (json_object_get(jwt->header, "zip")) {
+        return prov_auth_jwt_unsupported(pool, refusal, "zip");
+    }
+
+    /* RFC 8725, section 3.11: other kinds of tokens must not pass for ours */
+
+    typ = json_object_get(jwt->header, "typ");
+
+    if (typ && !prov_auth_jwt_media(typ, "jwt")
+        && !prov_auth_jwt_media(typ, "at+jwt"))
+    {
+        return prov_auth_jwt_unsupported(pool, refusal, "typ");
+    }
+
+    /* RFC 7519, section 5.2: a token inside the token */
+
+    cty = json_object_get(jwt->header, "cty");
+
+    if (cty && (!json_is_string(cty) || prov_auth_jwt_media(cty, "jwt"))) {
+        return prov_auth_jwt_unsupported(pool, refusal, "cty");
+    }
+
+    rc = prov_auth_jwt_alg(jwt, pool, refusal);
+
+    return (rc == NGX_OK) ? prov_auth_jwt_kid(jwt, pool, refusal) : rc;
+}
+
+
+static ngx_int_t
+prov_auth_jwt_alg(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal)
+{
+    u_char      *shown;
+    json_t      *alg;
+    size_t       len;
+    const char  *name;
+
+    alg = json_object_get(jwt->header, "alg");
+
+    if (!json_is_string(alg)) {
+        return prov_auth_jwt_malformed(pool, refusal,
+                                       "\"alg\" is missing or not a string");
+    }
+
+    name = json_string_value(alg);
+    len = json_string_length(alg);
+
+    jwt->alg = prov_auth_alg_find((u_char *) name, len);
+
+    if (jwt->alg != PROV_AUTH_ALGS) {
+        return NGX_OK;
+    }
+
+    shown = prov_auth_printable(pool, name, len);
+    if (shown == NULL) {
+        return NGX_ERROR;
+    }
+
+    return prov_auth_refuse(refusal, pool, "token_unsupported_algorithm",
+                            "The token is signed with an algorithm that is "
+                            "not accepted here.",
+                            "unknown algorithm \"%s\"", shown);
+}
+
+
+static ngx_int_t
+prov_auth_jwt_kid(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal)
+{
+    json_t  *kid;
+
+    kid = json_object_get(jwt->header, "kid");
+
+    jwt->named = (kid != NULL);
+    ngx_str_null(&jwt->kid);
+
+    if (kid == NULL) {
+        return NGX_OK;
+    }
+
+    if (!json_is_string(kid)) {
+        return prov_auth_jwt_malformed(pool, refusal,
+                                       "\"kid\" is not a string");
+    }
+
+    jwt->kid.data = (u_char *) json_string_value(kid);
+    jwt->kid.len = json_string_length(kid);
+
+    return NGX_OK;
+}
+
+
+/*
+ * 1 when value is that media type; "application/" may be left out (RFC 7515,
+ * sections 4.1.9 and 4.1.10), and case does not count (RFC 2045, section
+ * 5.1).  name is in lower case.
+ */
+
+static ngx_uint_t
+prov_auth_jwt_media(json_t *value, const char *name)
+{
+    u_char  *p;
+    size_t   len, prefix;
+
+    if (!json_is_string(value)) {
+        return 0;
+    }
+
+    p = (u_char *) json_string_value(value);
+    len = json_string_length(value);
+    prefix = sizeof("application/") - 1;
+
+    if (len > prefix
+        && ngx_strncasecmp(p, (u_char *) "application/", prefix) == 0)
+    {
+        p += prefix;
+        len -= prefix;
+    }
+
+    return len == ngx_strlen(name)
+           && ngx_strncasecmp(p, (u_char *) name, len) == 0;
+}
+
+
+/*
+ * Base64url as RFC 7515, section 2 has it: no padding, nothing else between,
+ * and no bits left over, so that no two texts mean the same bytes.  Returns
+ * the number of bytes, or NGX_ERROR also when they do not fit.
+ */
+
+ngx_int_t
+prov_auth_base64url(u_char *dst, size_t size, u_char *src, size_t len)
+{
+    u_char    *start, *last, ch;
+    uint32_t   value, bits, n;
+
+    if (len % 4 == 1 || len / 4 * 3 + (len % 4 ? len % 4 - 1 : 0) > size) {
+        return NGX_ERROR;
+    }
+
+    start = dst;
+    last = src + len;
+    bits = 0;
+    value = 0;
+
+    while (src < last) {
+        ch = *src++;
+
+        if (ch >= 'A' && ch <= 'Z') {
+            n = ch - 'A';
+
+        } else if (ch >= 'a' && ch <= 'z') {
+            n = ch - 'a' + 26;
+
+        } else if (ch >= '0' && ch <= '9') {
+            n = ch - '0' + 52;
+
+        } else if (ch == '-') {
+            n = 62;
+
+        } else if (ch == '_') {
+            n = 63;
+
+        } else {
+            return NGX_ERROR;
+        }
+
+        value = (value << 6 | n) & 0xffff;
+        bits += 6;
+
+        if (bits >= 8) {
+            bits -= 8;
+            *dst++ = (u_char) (value >> bits);
+        }
+    }
+
+    if (value & ((1u << bits) - 1)) {
+        return NGX_ERROR;
+    }
+
+    return dst - start;
+}
+
+
+static ngx_int_t
+prov_auth_jwt_malformed(ngx_pool_t *pool, prov_auth_refusal_t *refusal,
+    const char *what)
+{
+    return prov_auth_refuse(refusal, pool, "token_malformed",
+                            prov_auth_jwt_form, "%s", what);
+}
+
+
+static ngx_int_t
+prov_auth_jwt_unsupported(ngx_pool_t *pool, prov_auth_refusal_t *refusal,
+    const char *member)
+{
+    return prov_auth_refuse(refusal, pool, "token_unsupported_header",
+                            "The token's header asks for something that is "
+                            "not supported.",
+                            "header member \"%s\" is not accepted", member);
+}

@@ -1,0 +1,163 @@
+/*
+ * What an operation demands of its caller: an x-permission, or an explicit
+ * "security": [] that lets everybody in; and that the published document
+ * says the same.  Called by the loader for each operation.
+ */
+
+#include "openapi/prov_openapi_load.h"
+
+
+static ngx_int_t prov_openapi_access_secured(prov_openapi_load_t *load,
+    prov_openapi_at_t *at);
+static ngx_int_t prov_openapi_access_name(prov_openapi_load_t *load,
+    prov_openapi_at_t *at, ngx_str_t *name);
+
+
+/* What one operation demands; its permission is numbered later. */
+
+ngx_int_t
+prov_openapi_access(prov_openapi_load_t *load, prov_openapi_at_t *at,
+    prov_openapi_operation_t *op)
+{
+    json_t             *security;
+    ngx_int_t           rc;
+    ngx_str_t          *name;
+    prov_openapi_at_t   permission;
+
+    security = json_object_get(at->json, "security");
+
+    name = ngx_array_push(&load->wanted);
+    if (name == NULL) {
+        return prov_openapi_no_memory(load);
+    }
+
+    ngx_str_null(name);
+
+    rc = prov_openapi_member(load, at, "x-permission", &permission);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    /* public only when the operation itself says so */
+
+    if (security && json_array_size(security) == 0) {
+
+        if (rc == NGX_OK) {
+            return prov_openapi_fail(load, &permission.pointer,
+                                     "\"security\": [] lets everybody call "
+                                     "this operation: remove that, or the "
+                                     "x-permission");
+        }
+
+        op->permission = PROV_OPENAPI_PUBLIC;
+        return NGX_OK;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return prov_openapi_fail(load, &at->pointer,
+                                 "\"x-permission\" is missing: write "
+                                 "\"x-permission\": \"resource:action\", or "
+                                 "\"security\": [] if everybody may call "
+                                 "this operation");
+    }
+
+    if (prov_openapi_access_name(load, &permission, name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return prov_openapi_access_secured(load, at);
+}
+
+
+/* The document must not call public what is not. */
+
+static ngx_int_t
+prov_openapi_access_secured(prov_openapi_load_t *load, prov_openapi_at_t *at)
+{
+    size_t             i;
+    ngx_int_t          rc;
+    prov_openapi_at_t  security, requirement, root;
+
+    rc = prov_openapi_member(load, at, "security", &security);
+
+    if (rc == NGX_DECLINED) {
+        root.json = load->root;
+        ngx_str_set(&root.pointer, "");
+
+        rc = prov_openapi_member(load, &root, "security", &security);
+    }
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED || json_array_size(security.json) == 0) {
+        return prov_openapi_fail(load, &at->pointer,
+                                 "the operation has an x-permission, but "
+                                 "neither it nor the document says how to "
+                                 "authenticate: write \"security\": [{...}] "
+                                 "at the top of the document");
+    }
+
+    for (i = 0; i < json_array_size(security.json); i++) {
+
+        if (prov_openapi_element(load, &security, i, &requirement) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (json_object_size(requirement.json) == 0) {
+            return prov_openapi_fail(load, &requirement.pointer,
+                                     "{} calls authentication optional, "
+                                     "which it is not where there is an "
+                                     "x-permission: name a security scheme");
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* "resource:action", both of a-z, 0-9, "_" and "-", a letter first. */
+
+static ngx_int_t
+prov_openapi_access_name(prov_openapi_load_t *load, prov_openapi_at_t *at,
+    ngx_str_t *name)
+{
+    u_char      *p;
+    ngx_uint_t   colons, first;
+
+    *name = prov_openapi_string(at->json);
+
+    colons = 0;
+    first = 1;
+
+    for (p = name->data; p < name->data + name->len; p++) {
+
+        if (*p == ':' && !first) {
+            colons++;
+            first = 1;
+            continue;
+        }
+
+        if ((*p < 'a' || *p > 'z')
+            && (first || ((*p < '0' || *p > '9') && *p != '_' && *p != '-')))
+        {
+            break;
+        }
+
+        first = 0;
+    }
+
+    if (colons != 1 || first || p != name->data + name->len
+        || name->len > PROV_OPENAPI_MAX_PERMISSION)
+    {
+        return prov_openapi_fail(load, &at->pointer,
+                                 "\"%V\" is not a permission: write "
+                                 "\"resource:action\" of at most %d bytes "
+                                 "in lower case, like \"tenant:create\"",
+                                 name, PROV_OPENAPI_MAX_PERMISSION);
+    }
+
+    return NGX_OK;
+}

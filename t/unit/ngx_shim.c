@@ -1,0 +1,701 @@
+/*
+ * The functions behind ngx_shim.h.  Where nginx's own are long because they
+ * are fast, these are short because they are not; what they promise is the
+ * same.
+ */
+
+#include "ngx_shim.h"
+
+
+static void ngx_shim_log_write(ngx_log_t *log, ngx_uint_t level, char *buf,
+    u_char *p, u_char *last);
+static u_char *ngx_shim_number(u_char *buf, u_char *last, uint64_t value,
+    ngx_uint_t negative, u_char zero, ngx_uint_t hex, ngx_uint_t width);
+static u_char *ngx_shim_copy(u_char *buf, u_char *last, u_char *src,
+    size_t len);
+static ngx_uint_t ngx_shim_hex_digit(u_char c);
+
+
+static ngx_log_t            ngx_shim_stderr = { .log_level = NGX_LOG_ERR };
+static ngx_cycle_t          ngx_shim_cycle = { .log = &ngx_shim_stderr };
+static volatile ngx_time_t  ngx_shim_time;
+static ngx_uint_t           ngx_shim_countdown;
+static ngx_uint_t           ngx_shim_has_failed;
+
+
+volatile ngx_cycle_t       *ngx_cycle = &ngx_shim_cycle;
+volatile ngx_time_t        *ngx_cached_time = &ngx_shim_time;
+
+
+/* allocation */
+
+
+void
+ngx_shim_fail_at(ngx_uint_t n)
+{
+    ngx_shim_countdown = n;
+    ngx_shim_has_failed = 0;
+}
+
+
+ngx_uint_t
+ngx_shim_failed(void)
+{
+    return ngx_shim_has_failed;
+}
+
+
+void *
+ngx_shim_malloc(size_t size)
+{
+    if (ngx_shim_countdown && --ngx_shim_countdown == 0) {
+        ngx_shim_has_failed = 1;
+        return NULL;
+    }
+
+    /* malloc(0) may be NULL, which would be taken for a failure */
+    return malloc(size ? size : 1);
+}
+
+
+void *
+ngx_alloc(size_t size, ngx_log_t *log)
+{
+    return ngx_shim_malloc(size);
+}
+
+
+void *
+ngx_calloc(size_t size, ngx_log_t *log)
+{
+    void  *p;
+
+    p = ngx_shim_malloc(size);
+
+    return p ? memset(p, 0, size) : NULL;
+}
+
+
+ngx_pool_t *
+ngx_create_pool(size_t size, ngx_log_t *log)
+{
+    ngx_pool_t  *pool;
+
+    pool = ngx_calloc(sizeof(ngx_pool_t), log);
+
+    if (pool) {
+        pool->log = log;
+    }
+
+    return pool;
+}
+
+
+void
+ngx_destroy_pool(ngx_pool_t *pool)
+{
+    ngx_reset_pool(pool);
+    free(pool);
+}
+
+
+/* unlike nginx's, runs the cleanups: they are in the same list of blocks */
+
+void
+ngx_reset_pool(ngx_pool_t *pool)
+{
+    ngx_pool_large_t    *l, *next;
+    ngx_pool_cleanup_t  *c;
+
+    for (c = pool->cleanup; c; c = c->next) {
+        if (c->handler) {
+            c->handler(c->data);
+        }
+    }
+
+    for (l = pool->large; l; l = next) {
+        next = l->next;
+        free(l->alloc);
+        free(l);
+    }
+
+    pool->cleanup = NULL;
+    pool->large = NULL;
+}
+
+
+void *
+ngx_palloc(ngx_pool_t *pool, size_t size)
+{
+    void              *p;
+    ngx_pool_large_t  *l;
+
+    p = ngx_shim_malloc(size);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    l = malloc(sizeof(ngx_pool_large_t));
+    if (l == NULL) {
+        free(p);
+        return NULL;
+    }
+
+    l->alloc = p;
+    l->next = pool->large;
+    pool->large = l;
+
+    return p;
+}
+
+
+void *
+ngx_pnalloc(ngx_pool_t *pool, size_t size)
+{
+    return ngx_palloc(pool, size);
+}
+
+
+void *
+ngx_pcalloc(ngx_pool_t *pool, size_t size)
+{
+    void  *p;
+
+    p = ngx_palloc(pool, size);
+
+    return p ? memset(p, 0, size) : NULL;
+}
+
+
+ngx_int_t
+ngx_pfree(ngx_pool_t *pool, void *p)
+{
+    ngx_pool_large_t  *l;
+
+    for (l = pool->large; l; l = l->next) {
+        if (l->alloc == p) {
+            free(p);
+            l->alloc = NULL;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_pool_cleanup_t *
+ngx_pool_cleanup_add(ngx_pool_t *pool, size_t size)
+{
+    ngx_pool_cleanup_t  *c;
+
+    c = ngx_palloc(pool, sizeof(ngx_pool_cleanup_t));
+    if (c == NULL) {
+        return NULL;
+    }
+
+    c->data = NULL;
+
+    if (size) {
+        c->data = ngx_palloc(pool, size);
+        if (c->data == NULL) {
+            return NULL;
+        }
+    }
+
+    c->handler = NULL;
+    c->next = pool->cleanup;
+    pool->cleanup = c;
+
+    return c;
+}
+
+
+/* arrays */
+
+
+ngx_array_t *
+ngx_array_create(ngx_pool_t *pool, ngx_uint_t n, size_t size)
+{
+    ngx_array_t  *a;
+
+    a = ngx_palloc(pool, sizeof(ngx_array_t));
+
+    if (a == NULL || ngx_array_init(a, pool, n, size) != NGX_OK) {
+        return NULL;
+    }
+
+    return a;
+}
+
+
+void
+ngx_array_destroy(ngx_array_t *a)
+{
+    (void) ngx_pfree(a->pool, a->elts);
+}
+
+
+void *
+ngx_array_push(ngx_array_t *a)
+{
+    return ngx_array_push_n(a, 1);
+}
+
+
+void *
+ngx_array_push_n(ngx_array_t *a, ngx_uint_t n)
+{
+    void        *elts;
+    ngx_uint_t   nalloc;
+
+    if (a->nelts + n > a->nalloc) {
+
+        nalloc = 2 * ngx_max(n, a->nalloc);
+
+        elts = ngx_palloc(a->pool, nalloc * a->size);
+        if (elts == NULL) {
+            return NULL;
+        }
+
+        memcpy(elts, a->elts, a->nelts * a->size);
+
+        a->elts = elts;
+        a->nalloc = nalloc;
+    }
+
+    a->nelts += n;
+
+    return (u_char *) a->elts + (a->nelts - n) * a->size;
+}
+
+
+/* log and time */
+
+
+ngx_log_t *
+ngx_shim_log(void)
+{
+    return &ngx_shim_stderr;
+}
+
+
+#if (NGX_HAVE_VARIADIC_MACROS)
+
+void
+ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
+    const char *fmt, ...)
+{
+    u_char   *p, buf[NGX_MAX_ERROR_STR];
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(buf, buf + sizeof(buf), fmt, args);
+    va_end(args);
+
+    ngx_shim_log_write(log, level, (char *) buf, p, buf + sizeof(buf));
+}
+
+#endif
+
+
+static void
+ngx_shim_log_write(ngx_log_t *log, ngx_uint_t level, char *buf, u_char *p,
+    u_char *last)
+{
+    if (log->writer) {
+        log->writer(log, level, (u_char *) buf, p - (u_char *) buf);
+        return;
+    }
+
+    fprintf(stderr, "# [%d] %.*s\n", (int) level,
+            (int) (p - (u_char *) buf), buf);
+}
+
+
+void
+ngx_shim_set_time(time_t sec, ngx_uint_t msec)
+{
+    ngx_shim_time.sec = sec;
+    ngx_shim_time.msec = msec;
+}
+
+
+/* formatting */
+
+
+u_char *
+ngx_sprintf(u_char *buf, const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(buf, (void *) -1, fmt, args);
+    va_end(args);
+
+    return p;
+}
+
+
+u_char *
+ngx_snprintf(u_char *buf, size_t max, const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(buf, buf + max, fmt, args);
+    va_end(args);
+
+    return p;
+}
+
+
+u_char *
+ngx_slprintf(u_char *buf, u_char *last, const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(buf, last, fmt, args);
+    va_end(args);
+
+    return p;
+}
+
+
+/* all of nginx's conversions but %f, %r and %A; an unknown one aborts */
+
+u_char *
+ngx_vslprintf(u_char *buf, u_char *last, const char *fmt, va_list args)
+{
+    u_char       zero, c, *s;
+    size_t       len;
+    int64_t      n;
+    uint64_t     u;
+    ngx_str_t   *v;
+    ngx_uint_t   width, sign, hex, bounded;
+
+    ngx_variable_value_t  *vv;
+
+    for ( /* void */ ; *fmt && buf < last; fmt++) {
+
+        if (*fmt != '%') {
+            *buf++ = *fmt;
+            continue;
+        }
+
+        fmt++;
+        zero = (*fmt == '0') ? '0' : ' ';
+        width = 0;
+        sign = 1;
+        hex = 0;
+        bounded = 0;
+        len = 0;
+        n = 0;
+        u = 0;
+
+        while (*fmt >= '0' && *fmt <= '9') {
+            width = width * 10 + (*fmt++ - '0');
+        }
+
+        for ( /* void */ ;
+             *fmt == 'u' || *fmt == 'm' || *fmt == 'x' || *fmt == 'X'
+             || *fmt == '*';
+             fmt++)
+        {
+            switch (*fmt) {
+            case 'u':
+                sign = 0;
+                break;
+            case 'x':
+                hex = 1;
+                sign = 0;
+                break;
+            case 'X':
+                hex = 2;
+                sign = 0;
+                break;
+            case 'm':
+                width = NGX_INT_T_LEN;
+                break;
+            case '*':
+                bounded = 1;
+                len = va_arg(args, size_t);
+                break;
+            }
+        }
+
+        switch (*fmt) {
+
+        case 'V':
+            v = va_arg(args, ngx_str_t *);
+            buf = ngx_shim_copy(buf, last, v->data, v->len);
+            continue;
+
+        case 'v':
+            vv = va_arg(args, ngx_variable_value_t *);
+            buf = ngx_shim_copy(buf, last, vv->data, vv->len);
+            continue;
+
+        case 's':
+            s = va_arg(args, u_char *);
+            buf = ngx_shim_copy(buf, last, s,
+                                bounded ? len : strlen((char *) s));
+            continue;
+
+        case 'c':
+            c = (u_char) va_arg(args, int);
+            *buf++ = c;
+            continue;
+
+        case 'Z':
+            *buf++ = '\0';
+            continue;
+
+        case 'N':
+            *buf++ = '\n';
+            continue;
+
+        case '%':
+            *buf++ = '%';
+            continue;
+
+        case 'O':
+            n = va_arg(args, off_t);
+            sign = 1;
+            break;
+
+        case 'P':
+            n = va_arg(args, ngx_pid_t);
+            sign = 1;
+            break;
+
+        case 'T':
+            n = va_arg(args, time_t);
+            sign = 1;
+            break;
+
+        case 'M':
+            u = va_arg(args, ngx_msec_t);
+            sign = 0;
+            break;
+
+        case 'p':
+            u = (uintptr_t) va_arg(args, void *);
+            sign = 0;
+            hex = 2;
+            zero = '0';
+            width = 2 * sizeof(void *);
+            break;
+
+        case 'z':
+        case 'i':
+        case 'l':
+        case 'L':
+        case 't':
+            if (sign) {
+                n = va_arg(args, int64_t);
+            } else {
+                u = va_arg(args, uint64_t);
+            }
+            break;
+
+        case 'd':
+        case 'D':
+            if (sign) {
+                n = va_arg(args, int);
+            } else {
+                u = va_arg(args, u_int);
+            }
+            break;
+
+        default:
+            fprintf(stderr, "ngx_vslprintf: unknown conversion %%%c\n", *fmt);
+            abort();
+        }
+
+        if (sign) {
+            u = (n < 0) ? 0 - (uint64_t) n : (uint64_t) n;
+        }
+
+        buf = ngx_shim_number(buf, last, u, sign && n < 0, zero, hex, width);
+    }
+
+    return buf;
+}
+
+
+static u_char *
+ngx_shim_number(u_char *buf, u_char *last, uint64_t value,
+    ngx_uint_t negative, u_char zero, ngx_uint_t hex, ngx_uint_t width)
+{
+    int   n;
+    char  text[NGX_INT64_LEN + 1];
+
+    n = snprintf(text, sizeof(text),
+                 (hex == 0) ? "%llu" : (hex == 1) ? "%llx" : "%llX",
+                 (unsigned long long) value);
+
+    if (negative && buf < last) {
+        *buf++ = '-';
+    }
+
+    for ( /* void */ ; (int) width > n && buf < last; width--) {
+        *buf++ = zero;
+    }
+
+    return ngx_shim_copy(buf, last, (u_char *) text, n);
+}
+
+
+static u_char *
+ngx_shim_copy(u_char *buf, u_char *last, u_char *src, size_t len)
+{
+    while (len-- && buf < last) {
+        *buf++ = *src++;
+    }
+
+    return buf;
+}
+
+
+/* strings */
+
+
+u_char *
+ngx_pstrdup(ngx_pool_t *pool, ngx_str_t *src)
+{
+    u_char  *dst;
+
+    dst = ngx_pnalloc(pool, src->len);
+
+    return dst ? memcpy(dst, src->data, src->len) : NULL;
+}
+
+
+u_char *
+ngx_cpystrn(u_char *dst, u_char *src, size_t n)
+{
+    if (n == 0) {
+        return dst;
+    }
+
+    while (--n && *src) {
+        *dst++ = *src++;
+    }
+
+    *dst = '\0';
+
+    return dst;
+}
+
+
+void
+ngx_strlow(u_char *dst, u_char *src, size_t n)
+{
+    while (n--) {
+        *dst++ = ngx_tolower(*src);
+        src++;
+    }
+}
+
+
+ngx_int_t
+ngx_strcasecmp(u_char *s1, u_char *s2)
+{
+    return strcasecmp((char *) s1, (char *) s2);
+}
+
+
+ngx_int_t
+ngx_strncasecmp(u_char *s1, u_char *s2, size_t n)
+{
+    return strncasecmp((char *) s1, (char *) s2, n);
+}
+
+
+u_char *
+ngx_strnstr(u_char *s1, char *s2, size_t n)
+{
+    size_t  len;
+
+    len = strlen(s2);
+
+    for ( /* void */ ; n >= len && *s1; s1++, n--) {
+        if (memcmp(s1, s2, len) == 0) {
+            return s1;
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_explicit_memzero(void *buf, size_t n)
+{
+    memset(buf, 0, n);
+    ngx_memory_barrier();
+}
+
+
+ngx_int_t
+ngx_atoi(u_char *line, size_t n)
+{
+    ngx_int_t  value;
+
+    if (n == 0) {
+        return NGX_ERROR;
+    }
+
+    for (value = 0; n--; line++) {
+
+        if (*line < '0' || *line > '9'
+            || value > (NGX_MAX_INT_T_VALUE - (*line - '0')) / 10)
+        {
+            return NGX_ERROR;
+        }
+
+        value = value * 10 + (*line - '0');
+    }
+
+    return value;
+}
+
+
+ngx_int_t
+ngx_hextoi(u_char *line, size_t n)
+{
+    ngx_int_t  value;
+
+    if (n == 0 || n > 2 * sizeof(ngx_int_t) - 1) {
+        return NGX_ERROR;
+    }
+
+    for (value = 0; n--; line++) {
+
+        if (ngx_shim_hex_digit(*line) > 15) {
+            return NGX_ERROR;
+        }
+
+        value = value * 16 + ngx_shim_hex_digit(*line);
+    }
+
+    return value;
+}
+
+
+static ngx_uint_t
+ngx_shim_hex_digit(u_char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+
+    c |= 0x20;
+
+    return (c >= 'a' && c <= 'f') ? (ngx_uint_t) (c - 'a' + 10) : 16;
+}

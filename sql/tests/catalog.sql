@@ -150,13 +150,11 @@ $$),
 
 -- functions
 
-('an operation is plpgsql, security definer, and sets nothing (a search_path '
- 'of its own costs a sixth of a create)', $$
+('an operation is plpgsql and security definer', $$
     select r.name from routine r
     join surface s on s.oid = r.pronamespace
     join pg_catalog.pg_language l on l.oid = r.prolang
     where not r.prosecdef or l.lanname <> 'plpgsql'
-        or r.proconfig is not null
 $$),
 ('a surface has nothing but operations: (jsonb, jsonb, jsonb) to (status, '
  'body, headers)', $$
@@ -166,7 +164,8 @@ $$),
         and r.proallargtypes[4:] = array['int', 'json', 'jsonb']::regtype[]::oid[]
         and r.proargnames[4:] = array['status', 'body', 'headers'], false)
 $$),
-('no function sets a search_path', $$
+('no function has settings of its own (a search_path costs a sixth of a '
+ 'create)', $$
     select name from routine where proconfig is not null
 $$),
 ('functions are named once: the gateway''s parameters have no type', $$
@@ -288,8 +287,9 @@ create function pg_temp.offenders(rule text)
     language plpgsql
 as $$
 begin
-    return query execute (select r.offenders from rule r
-                          where r.rule = offenders.rule);
+    return query execute (
+        select format('select o.name::text from (%s) o (name)', r.offenders)
+        from rule r where r.rule = offenders.rule);
 end
 $$;
 
@@ -342,8 +342,9 @@ create view prov.peephole as select 1 as one;
 create function prov.forgotten(text) returns int language sql
     set search_path = prov return 1;
 create function prov.forgotten(jsonb) returns int language sql return 1;
-create function partner.stray(jsonb) returns int language sql return 1;
-create schema operator;
+create function partner.stray(jsonb) returns int language sql
+    set work_mem = '1MB' return 1;
+create schema if not exists operator;
 create role prov_operator;
 create function operator.mine(ctx jsonb, params jsonb, input jsonb,
     out status int, out body json, out headers jsonb)

@@ -113,7 +113,8 @@ select is(pg_temp.refusal($$ select pg_temp.mutate('alpha',
 
 select is(pg_temp.refusal(statement, role), '42501',
     format('%s: %s', role, statement))
-from unnest(array['postgres', 'prov_owner', 'prov_api', 'prov_partner']) role,
+from unnest(array[session_user::text, 'prov_owner', 'prov_api',
+        'prov_partner']) role,
     unnest(array['update prov.audit set status = 200',
         'delete from prov.audit', 'truncate prov.audit']) statement;
 

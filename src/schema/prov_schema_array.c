@@ -211,6 +211,7 @@ prov_schema_check_unique(prov_schema_run_t *run, json_t *value,
     }
 
     ngx_memzero(slots, nslots * sizeof(uint32_t));
+    ngx_memzero(twins, sizeof(twins));
 
     rc = prov_schema_find_twins(run, value, hashes, slots, nslots, twins,
                                 path);

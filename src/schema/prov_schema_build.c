@@ -124,7 +124,7 @@ prov_schema_build_logic(prov_schema_compiler_t *compiler,
 }
 
 
-/* not needed by anything, perhaps, but a mistake in there is one all the same */
+/* perhaps nothing refers to them, but a mistake in there is one all the same */
 
 static ngx_int_t
 prov_schema_build_defs(prov_schema_compiler_t *compiler,

@@ -10,6 +10,11 @@ static ngx_uint_t prov_schema_has_object(json_t *json);
 static ngx_int_t prov_schema_build_properties(
     prov_schema_compiler_t *compiler, prov_schema_entry_t *entry,
     prov_schema_object_t *object);
+static ngx_int_t prov_schema_build_schemas(prov_schema_compiler_t *compiler,
+    prov_schema_entry_t *entry, json_t *properties,
+    prov_schema_object_t *object);
+static ngx_int_t prov_schema_build_required(prov_schema_compiler_t *compiler,
+    json_t *required, prov_schema_object_t *object);
 static prov_schema_property_t *prov_schema_build_name(
     prov_schema_compiler_t *compiler, prov_schema_object_t *object,
     const char *name, size_t len);
@@ -18,9 +23,14 @@ static ngx_int_t prov_schema_build_patterns(prov_schema_compiler_t *compiler,
 static ngx_int_t prov_schema_build_dependents(
     prov_schema_compiler_t *compiler, prov_schema_entry_t *entry,
     prov_schema_object_t *object);
+static ngx_int_t prov_schema_build_dependent_names(
+    prov_schema_compiler_t *compiler, json_t *names,
+    prov_schema_object_t *object);
+static ngx_int_t prov_schema_build_dependent_schemas(
+    prov_schema_compiler_t *compiler, prov_schema_entry_t *entry,
+    json_t *schemas, prov_schema_object_t *object);
 static prov_schema_dependent_t *prov_schema_build_dependent(
-    prov_schema_compiler_t *compiler, prov_schema_object_t *object,
-    const char *name, size_t len);
+    prov_schema_compiler_t *compiler, prov_schema_object_t *object, void *it);
 static ngx_int_t prov_schema_build_string(prov_schema_compiler_t *compiler,
     ngx_str_t *dst, const char *text, size_t len);
 
@@ -91,11 +101,8 @@ static ngx_int_t
 prov_schema_build_properties(prov_schema_compiler_t *compiler,
     prov_schema_entry_t *entry, prov_schema_object_t *object)
 {
-    void                    *it;
-    size_t                   i, n;
-    json_t                  *properties, *required, *name;
-    prov_schema_path_t      *path, *step;
-    prov_schema_property_t  *property;
+    size_t   n;
+    json_t  *properties, *required;
 
     properties = json_object_get(entry->json, "properties");
     required = json_object_get(entry->json, "required");
@@ -106,7 +113,7 @@ prov_schema_build_properties(prov_schema_compiler_t *compiler,
         return NGX_OK;
     }
 
-    /* the table first: it finds names that are in both */
+    /* one table: it finds the names that are in both */
 
     for (object->mask = 3; object->mask < n * 2; /* void */ ) {
         object->mask = object->mask * 2 + 1;
@@ -121,6 +128,25 @@ prov_schema_build_properties(prov_schema_compiler_t *compiler,
     {
         return prov_schema_no_memory(compiler);
     }
+
+    if (prov_schema_build_schemas(compiler, entry, properties, object)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return prov_schema_build_required(compiler, required, object);
+}
+
+
+static ngx_int_t
+prov_schema_build_schemas(prov_schema_compiler_t *compiler,
+    prov_schema_entry_t *entry, json_t *properties,
+    prov_schema_object_t *object)
+{
+    void                    *it;
+    prov_schema_path_t      *path, *step;
+    prov_schema_property_t  *property;
 
     path = prov_schema_step(compiler, entry->path, "properties", 10, 0);
     if (path == NULL) {
@@ -151,9 +177,20 @@ prov_schema_build_properties(prov_schema_compiler_t *compiler,
         }
     }
 
-    for (i = 0; i < json_array_size(required); i++) {
+    return NGX_OK;
+}
 
-        name = json_array_get(required, i);
+
+static ngx_int_t
+prov_schema_build_required(prov_schema_compiler_t *compiler,
+    json_t *required, prov_schema_object_t *object)
+{
+    size_t                   i;
+    json_t                  *name;
+    prov_schema_property_t  *property;
+
+    json_array_foreach(required, i, name) {
+
         property = prov_schema_build_name(compiler, object,
                                           json_string_value(name),
                                           json_string_length(name));
@@ -281,35 +318,49 @@ static ngx_int_t
 prov_schema_build_dependents(prov_schema_compiler_t *compiler,
     prov_schema_entry_t *entry, prov_schema_object_t *object)
 {
-    void                     *it;
-    size_t                    i;
-    json_t                   *names, *schemas, *name;
-    ngx_str_t                *dst;
-    prov_schema_path_t       *path, *step;
-    prov_schema_dependent_t  *dependent;
+    size_t   n;
+    json_t  *names, *schemas;
 
     names = json_object_get(entry->json, "dependentRequired");
     schemas = json_object_get(entry->json, "dependentSchemas");
 
-    if (json_object_size(names) + json_object_size(schemas) == 0) {
+    n = json_object_size(names) + json_object_size(schemas);
+
+    if (n == 0) {
         return NGX_OK;
     }
 
-    if (ngx_array_init(&object->dependents, compiler->pool,
-                       json_object_size(names) + json_object_size(schemas),
+    if (ngx_array_init(&object->dependents, compiler->pool, n,
                        sizeof(prov_schema_dependent_t))
         != NGX_OK)
     {
         return prov_schema_no_memory(compiler);
     }
 
+    if (prov_schema_build_dependent_names(compiler, names, object) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return prov_schema_build_dependent_schemas(compiler, entry, schemas,
+                                               object);
+}
+
+
+static ngx_int_t
+prov_schema_build_dependent_names(prov_schema_compiler_t *compiler,
+    json_t *names, prov_schema_object_t *object)
+{
+    void                     *it;
+    size_t                    i;
+    json_t                   *name;
+    ngx_str_t                *dst;
+    prov_schema_dependent_t  *dependent;
+
     for (it = json_object_iter(names);
          it;
          it = json_object_iter_next(names, it))
     {
-        dependent = prov_schema_build_dependent(compiler, object,
-                                                json_object_iter_key(it),
-                                                json_object_iter_key_len(it));
+        dependent = prov_schema_build_dependent(compiler, object, it);
         if (dependent == NULL) {
             return prov_schema_no_memory(compiler);
         }
@@ -329,6 +380,18 @@ prov_schema_build_dependents(prov_schema_compiler_t *compiler,
         }
     }
 
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+prov_schema_build_dependent_schemas(prov_schema_compiler_t *compiler,
+    prov_schema_entry_t *entry, json_t *schemas, prov_schema_object_t *object)
+{
+    void                     *it;
+    prov_schema_path_t       *path, *step;
+    prov_schema_dependent_t  *dependent;
+
     path = prov_schema_step(compiler, entry->path, "dependentSchemas", 16, 0);
     if (path == NULL) {
         return NGX_ERROR;
@@ -338,9 +401,7 @@ prov_schema_build_dependents(prov_schema_compiler_t *compiler,
          it;
          it = json_object_iter_next(schemas, it))
     {
-        dependent = prov_schema_build_dependent(compiler, object,
-                                                json_object_iter_key(it),
-                                                json_object_iter_key_len(it));
+        dependent = prov_schema_build_dependent(compiler, object, it);
         if (dependent == NULL) {
             return prov_schema_no_memory(compiler);
         }
@@ -363,9 +424,11 @@ prov_schema_build_dependents(prov_schema_compiler_t *compiler,
 }
 
 
+/* a new one, named as the member at it; NULL: no memory */
+
 static prov_schema_dependent_t *
 prov_schema_build_dependent(prov_schema_compiler_t *compiler,
-    prov_schema_object_t *object, const char *name, size_t len)
+    prov_schema_object_t *object, void *it)
 {
     prov_schema_dependent_t  *dependent;
 
@@ -376,7 +439,9 @@ prov_schema_build_dependent(prov_schema_compiler_t *compiler,
 
     ngx_memzero(dependent, sizeof(prov_schema_dependent_t));
 
-    if (prov_schema_build_string(compiler, &dependent->name, name, len)
+    if (prov_schema_build_string(compiler, &dependent->name,
+                                 json_object_iter_key(it),
+                                 json_object_iter_key_len(it))
         != NGX_OK
         || ngx_array_init(&dependent->required, compiler->pool, 2,
                           sizeof(ngx_str_t))
@@ -389,7 +454,7 @@ prov_schema_build_dependent(prov_schema_compiler_t *compiler,
 }
 
 
-/* NUL-terminated, although nobody should need that */
+/* NUL-terminated beyond .len, as jansson wants its keys */
 
 static ngx_int_t
 prov_schema_build_string(prov_schema_compiler_t *compiler, ngx_str_t *dst,

@@ -28,8 +28,12 @@
 #define PROV_SCHEMA_PATTERN_ROUNDS  5
 #define PROV_SCHEMA_PATTERN_GROWTH  4
 
-/* microseconds of processor time, of all such matches of one validation */
+/*
+ * Microseconds of processor time that all such matches of one validation may
+ * take, and what each adds, which is more than an honest one needs.
+ */
 #define PROV_SCHEMA_PATTERN_CPU     50000
+#define PROV_SCHEMA_PATTERN_EACH    3
 
 /* short matches that are too quick for their time to be taken */
 #define PROV_SCHEMA_PATTERN_QUICK   64
@@ -147,6 +151,7 @@ prov_schema_pattern_compile(ngx_pool_t *pool, prov_schema_shared_t *shared,
     }
 
     code = 0;
+    linear = 0;
     rc = prov_schema_regex(&regex, source->data, source->len);
 
     if (rc == NGX_OK) {
@@ -337,17 +342,21 @@ prov_schema_pattern_bounded(prov_schema_run_t *run,
     prov_schema_pattern_t *pattern, u_char *text, size_t len)
 {
     uint32_t    limit;
-    uint64_t    start;
+    uint64_t    start, allowed;
     ngx_int_t   rc;
     ngx_uint_t  round, timed;
 
+    run->matches++;
+
     limit = PROV_SCHEMA_PATTERN_FIRST + 4 * len;
+    allowed = PROV_SCHEMA_PATTERN_CPU
+              + PROV_SCHEMA_PATTERN_EACH * run->matches;
     timed = len > PROV_SCHEMA_PATTERN_SHORT
-            || run->matches++ >= PROV_SCHEMA_PATTERN_QUICK;
+            || run->matches > PROV_SCHEMA_PATTERN_QUICK;
 
     for (round = 0; round < PROV_SCHEMA_PATTERN_ROUNDS; round++) {
 
-        if (run->cpu > PROV_SCHEMA_PATTERN_CPU) {
+        if (run->cpu > allowed) {
             return NGX_BUSY;
         }
 

@@ -149,20 +149,42 @@ static ngx_int_t
 prov_schema_check_type(prov_schema_run_t *run, prov_schema_t *schema,
     ngx_uint_t type, prov_schema_path_t *path)
 {
-    u_char  *p, *q, wanted[128], given[32];
+    u_char      *p, wanted[128];
+    const char  *given;
 
     p = wanted;
-    q = given;
 
     if (prov_schema_reporting(run)) {
         p = prov_schema_type_names(wanted, wanted + sizeof(wanted),
                                    schema->types);
-        q = prov_schema_type_names(given, given + sizeof(given), type);
     }
 
-    return prov_schema_violate(run, path, "type", "must be %*s, not %*s",
-                               (size_t) (p - wanted), wanted,
-                               (size_t) (q - given), given);
+    switch (type) {
+    case PROV_SCHEMA_STRING:
+        given = "a string";
+        break;
+    case PROV_SCHEMA_NUMBER:
+        given = "a number with a fraction";
+        break;
+    case PROV_SCHEMA_INTEGER:
+        given = "a number";
+        break;
+    case PROV_SCHEMA_BOOLEAN:
+        given = "a boolean";
+        break;
+    case PROV_SCHEMA_OBJECT:
+        given = "an object";
+        break;
+    case PROV_SCHEMA_ARRAY:
+        given = "an array";
+        break;
+    default: /* PROV_SCHEMA_NULL */
+        given = "null";
+        break;
+    }
+
+    return prov_schema_violate(run, path, "type", "must be %*s, not %s",
+                               (size_t) (p - wanted), wanted, given);
 }
 
 

@@ -14,7 +14,7 @@
 
 #define LINE   65536
 #define WORDS  8
-#define SETS   16
+#define SETS   64
 
 
 typedef struct {
@@ -61,12 +61,18 @@ set_named(const char *name)
 }
 
 
-/* So that jansson, too, runs out of memory when the shim says so. */
+/*
+ * jansson calls most of its own failures bad syntax, so a token may then be
+ * refused rather than be an error; they are let fail in turns of their own.
+ */
+
+static int  json_fails;
+
 
 static void *
 json_allocate(size_t size)
 {
-    return ngx_alloc(size, NULL);
+    return json_fails ? ngx_shim_malloc(size) : malloc(size);
 }
 
 
@@ -199,7 +205,7 @@ command_cache(char **word)
     }
 
     if (strcmp(word[1], "off") != 0) {
-        cache_pool = ngx_create_pool(4096, NULL);
+        cache_pool = ngx_create_pool(4096, ngx_shim_log());
         cache = prov_auth_cache_create(cache_pool, atoi(word[1]));
     }
 
@@ -232,8 +238,8 @@ command_verify(char **word)
     prov_auth_refusal_t    refusal;
     prov_auth_identity_t  *identity;
 
-    token = token_of(word[2]);
-    pool = ngx_create_pool(4096, NULL);
+    token = token_of(word[2] ? word[2] : "");
+    pool = ngx_create_pool(4096, ngx_shim_log());
 
     rc = prov_auth_verify(set_named(word[1]), cache, &token, pool, &identity,
                           &refusal);
@@ -266,8 +272,8 @@ command_cached(char **word)
     ngx_pool_t            *pool;
     prov_auth_identity_t  *identity;
 
-    token = token_of(word[2]);
-    pool = ngx_create_pool(4096, NULL);
+    token = token_of(word[2] ? word[2] : "");
+    pool = ngx_create_pool(4096, ngx_shim_log());
 
     prov_auth_cache_key(cache, set_named(word[1]), &token, key);
 
@@ -283,39 +289,72 @@ command_cached(char **word)
 
 
 /*
- * Verifies with one more allocation to spare each time, until it succeeds.
- * Prints how often there was too little, or what else came out.
+ * Verifies again and again, with another allocation failing each time, until
+ * there are no more.  Returns how many there were; *wrong counts how often
+ * one that failed led to anything but an error or the outcome without.
  */
 
-static void
-command_memory(char **word)
+static int
+verify_without_memory(prov_auth_set_t *set, ngx_str_t *token,
+    ngx_int_t outcome, int *wrong)
 {
-    long                   spare;
+    int                    n;
     ngx_int_t              rc;
-    ngx_str_t              token;
+    ngx_uint_t             failed;
     ngx_pool_t            *pool;
     prov_auth_refusal_t    refusal;
     prov_auth_identity_t  *identity;
 
-    token = token_of(word[2]);
+    for (n = 1; /* void */ ; n++) {
+        pool = ngx_create_pool(4096, ngx_shim_log());
 
-    for (spare = 0; spare < 1000; spare++) {
-        pool = ngx_create_pool(4096, NULL);
-
-        auth_shim_allocations = spare;
-        rc = prov_auth_verify(set_named(word[1]), cache, &token, pool,
-                              &identity, &refusal);
-        auth_shim_allocations = -1;
+        ngx_shim_fail_at(n);
+        rc = prov_auth_verify(set, cache, token, pool, &identity, &refusal);
+        failed = ngx_shim_failed();
+        ngx_shim_fail_at(0);
 
         ngx_destroy_pool(pool);
 
-        if (rc != NGX_ERROR) {
-            break;
+        if (rc != outcome
+            && (!failed || rc == NGX_OK || (rc != NGX_ERROR && !json_fails)))
+        {
+            (*wrong)++;
+        }
+
+        if (!failed) {
+            return n - 1;
         }
     }
+}
 
-    printf("%s after %ld\n", (rc == NGX_OK) ? "ok" : (rc == NGX_DECLINED)
-                             ? "refused" : "never", spare);
+
+static void
+command_memory(char **word)
+{
+    int                    n, m, wrong;
+    ngx_int_t              outcome;
+    ngx_str_t              token;
+    ngx_pool_t            *pool;
+    prov_auth_set_t       *set;
+    prov_auth_refusal_t    refusal;
+    prov_auth_identity_t  *identity;
+
+    set = set_named(word[1]);
+    token = token_of(word[2]);
+    wrong = 0;
+
+    pool = ngx_create_pool(4096, ngx_shim_log());
+    outcome = prov_auth_verify(set, NULL, &token, pool, &identity, &refusal);
+    ngx_destroy_pool(pool);
+
+    json_fails = 1;
+    m = verify_without_memory(set, &token, outcome, &wrong);
+
+    json_fails = 0;
+    n = verify_without_memory(set, &token, outcome, &wrong);
+
+    printf("%s\t%d\t%d\t%d\n", (outcome == NGX_OK) ? "ok" : "refused", m, n,
+           wrong);
 }
 
 
@@ -324,32 +363,34 @@ command_memory(char **word)
 static void
 command_memory_conf(char **word)
 {
-    long         spare;
+    int          n, wrong;
     char        *rv;
     ngx_conf_t   cf;
+    ngx_uint_t   failed;
     ngx_pool_t  *pool;
     ngx_array_t  list;
     ngx_cycle_t  cy;
 
-    for (spare = 0; spare < 1000; spare++) {
-        pool = ngx_create_pool(4096, NULL);
+    wrong = 0;
+
+    for (n = 1, failed = 1; failed; n++) {
+        pool = ngx_create_pool(4096, ngx_shim_log());
         auth_shim_conf(&cf, &cy, pool, (char *) cycle.conf_prefix.data);
         ngx_array_init(&list, pool, 1, sizeof(prov_auth_issuer_t *));
         auth_shim_log[0] = '\0';
 
-        auth_shim_allocations = spare;
+        ngx_shim_fail_at(n);
         rv = auth_shim_block(&cf, "provisioning_issuer", word[1], word[2],
                              prov_auth_issuer_block, &list);
-        auth_shim_allocations = -1;
+        failed = ngx_shim_failed();
+        ngx_shim_fail_at(0);
+
+        wrong += (failed == (rv == NGX_CONF_OK));
 
         ngx_destroy_pool(pool);
-
-        if (rv == NGX_CONF_OK) {
-            break;
-        }
     }
 
-    printf("%s after %ld\n", (rv == NGX_CONF_OK) ? "ok" : "never", spare);
+    printf("ok\t%d\t%d\n", n - 2, wrong);
 }
 
 
@@ -367,12 +408,12 @@ command_bench(char **word)
     prov_auth_identity_t  *identity;
 
     n = atoi(word[3]);
-    token = token_of(word[2]);
+    token = token_of(word[2] ? word[2] : "");
 
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
 
     for (i = 0; i < n; i++) {
-        pool = ngx_create_pool(4096, NULL);
+        pool = ngx_create_pool(4096, ngx_shim_log());
         prov_auth_verify(set_named(word[1]), cache, &token, pool, &identity,
                          &refusal);
         ngx_destroy_pool(pool);
@@ -420,7 +461,7 @@ command(char **word)
         command_set(word);
 
     } else if (strcmp(word[0], "clock") == 0) {
-        auth_shim_clock(atol(word[1]));
+        ngx_shim_set_time(atol(word[1]), 0);
         printf("ok\n");
 
     } else if (strcmp(word[0], "cache") == 0) {
@@ -474,7 +515,7 @@ main(int argc, char **argv)
     json_set_alloc_funcs(json_allocate, free);
     setvbuf(stdout, NULL, _IOLBF, 0);
 
-    conf_pool = ngx_create_pool(4096, NULL);
+    conf_pool = ngx_create_pool(4096, ngx_shim_log());
     auth_shim_conf(&conf, &cycle, conf_pool, argv[1]);
     ngx_array_init(&issuers, conf_pool, 4, sizeof(prov_auth_issuer_t *));
 

@@ -88,7 +88,7 @@ postgresql.conf's; C<< start => 0 >> leaves it stopped.
 Starts nginx.  Pieces of its configuration, all optional:
 
     postgres   whose database it uses (also a fake, a relay)
-    server_address   provisioning_database's "server", instead
+    address    of provisioning_database's "server", instead
     workers, master  of worker_processes, master_process
     main       directives of the main context
     database   in provisioning_database; "connections 2;" by default
@@ -367,7 +367,7 @@ sub nginx {
 
     my $nginx = Provisioning::Test::Nginx->new(numbered('nginx'), %o,
         ports => { main => reserve_port(), h2 => reserve_port() },
-        server => $o{server_address}
+        address => $o{address}
             || ($postgres ? $postgres->server : 'unix:' . directory()));
 
     push @nginx, $nginx;

@@ -63,7 +63,7 @@ sub compose {
 
     my @headers = ref $o{headers} eq 'HASH' ? %{ $o{headers} }
                                             : @{ $o{headers} || [] };
-    my %given = map { lc $headers[$_ * 2] => 1 } 0 .. $#headers / 2;
+    my %given = map { lc $headers[$_ * 2] => 1 } 0 .. @headers / 2 - 1;
     my $version = $o{version} || '1.1';
     my $body = $o{body};
 

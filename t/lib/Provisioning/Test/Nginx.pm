@@ -94,7 +94,7 @@ my @pieces = qw(workers master main database issuer http server api locations);
 my @ordinary;    # no line of an error log is expected by default
 
 
-# new(directory, ports => {…}, database => address, pieces or config => text)
+# new(directory, ports => {…}, address => of the database, pieces …)
 
 sub new {
     my ($class, $directory, %o) = @_;
@@ -111,7 +111,7 @@ sub new {
             H2_PORT  => $o{ports}{h2},
             MODULE   => $module,
             OPENAPI  => "$tree/conf/openapi",
-            DATABASE => $o{server},
+            DATABASE => $o{address},
             ISSUER   => $Provisioning::Test::Token::ISSUER,
             AUDIENCE => $Provisioning::Test::Token::AUDIENCE,
             JWKS     => "$directory/jwks.json",

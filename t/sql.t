@@ -1,0 +1,62 @@
+#!/usr/bin/perl
+
+# The database: sql/tests/*.sql with pgTAP, then what takes several sessions,
+# then sql/migrate.  Runs alone ("prove t/sql.t"), in a PostgreSQL of its own.
+
+use strict;
+use warnings;
+
+use FindBin;
+
+BEGIN { chdir "$FindBin::Bin/.." or die "$FindBin::Bin/..: $!\n" }
+
+use lib 'sql/tests/lib';
+
+use Test::More;
+
+use Cluster;
+use Concurrency;
+use Migrate;
+
+my $cluster = Cluster->new;
+my $database = $cluster->database('provisioning');
+
+my ($code, $out) = $cluster->run('sql/migrate', "dbname=$database");
+is $code, 0, 'the database is migrated' or BAIL_OUT($out);
+$cluster->connect('postgres', $database)->do('create extension pgtap');
+
+pgtap($_) for sort glob 'sql/tests/*.sql';
+
+subtest 'concurrency' => sub { Concurrency::run($cluster, $database) };
+subtest 'migrate' => sub { Migrate::run($cluster) };
+
+is join('', $cluster->faults), '', 'the server had no fault';
+$cluster->stop;
+
+done_testing();
+
+
+# pg_prove's verdict on a file, each of its tests a test of ours.
+
+sub pgtap {
+    my ($file) = @_;
+
+    subtest $file => sub {
+        my ($code, $out) = $cluster->run('pg_prove', '--verbose', '--dbname',
+            $database, $file);
+        my $planned;
+
+        for my $line (split /\n/, $out) {
+            if ($line =~ /^(not )?ok \d+ - (.*)/) {
+                ok !$1, $2;
+            } elsif ($line =~ /^1\.\.(\d+)$/) {
+                $planned = $1;
+            } elsif ($code && $line =~ /^#|ERROR|psql:/) {
+                diag $line;
+            }
+        }
+
+        is $code, 0, 'pg_prove is content';
+        ok $planned, 'and the file came to its end';
+    };
+}

@@ -58,14 +58,18 @@ sanitizers = -fsanitize=address,undefined -fno-omit-frame-pointer
 san_cflags = -O1 -g $(sanitizers) -DNGX_DEBUG_PALLOC=1
 san_nginx  = $(san_cflags) -fno-sanitize=alignment,nonnull-attribute
 
-jobs = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
+# nginx's own makefile has variables of the same names as ours: what was set on
+# our command line is not for it.
+
+jobs  = $(or $(filter -j%,$(MAKEFLAGS)),-j$(shell nproc 2>/dev/null || echo 2))
+inner = env -u MAKEFLAGS -u MAKELEVEL $(MAKE) $(jobs) -f objs/Makefile
 
 # "V=1" shows what is otherwise written to a log.
 
 quietly = $(if $(V),,> $(1).log 2>&1 || { tail -n 30 $(1).log >&2; \
             echo 'All of it is in $(1).log' >&2; exit 1; })
 
-unexport DESTDIR PREFIX CFLAGS LDFLAGS
+unexport CFLAGS LDFLAGS
 
 
 .PHONY: all nginx sanitized install run start stop test lint bench clean \
@@ -79,8 +83,7 @@ all: $(BUILD)/$(MODULE)
 
 $(BUILD)/$(MODULE): $(BUILD)/module/configured $(sources)
 	@echo 'Building $@'
-	@$(MAKE) $(jobs) --no-print-directory -C $(BUILD)/module \
-	    -f objs/Makefile modules $(call quietly,$(BUILD)/module)
+	@$(inner) -C $(BUILD)/module modules $(call quietly,$(BUILD)/module)
 	@cp $(BUILD)/module/objs/$(MODULE) $@.new && mv $@.new $@
 
 $(BUILD)/module/configured: $(BUILD)/module.arguments t/build/configure
@@ -112,8 +115,7 @@ nginx: $(BUILD)/nginx
 
 $(BUILD)/nginx: $(BUILD)/server/configured
 	@echo 'Building $@'
-	@$(MAKE) $(jobs) --no-print-directory -C $(BUILD)/server \
-	    -f objs/Makefile binary $(call quietly,$(BUILD)/server)
+	@$(inner) -C $(BUILD)/server binary $(call quietly,$(BUILD)/server)
 	@cp $(BUILD)/server/objs/nginx $@.new && mv $@.new $@
 
 $(BUILD)/server/configured: $(BUILD)/server.arguments t/build/configure \

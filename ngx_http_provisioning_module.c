@@ -15,7 +15,6 @@ typedef struct {
     ngx_array_t    issuers;      /* prov_auth_issuer_t * */
     ngx_array_t    apis;         /* prov_openapi_api_t * */
     ngx_array_t    services;     /* prov_request_service_t * */
-    ngx_uint_t     nsets;        /* of issuers */
 } ngx_http_provisioning_main_conf_t;
 
 
@@ -673,7 +672,7 @@ ngx_http_provisioning_merge_auth(ngx_conf_t *cf, prov_request_conf_t *conf)
     ngx_str_t                          *name;
     ngx_uint_t                          i;
     prov_auth_set_t                    *set;
-    prov_auth_issuer_t                **slot, *issuer;
+    prov_auth_issuer_t                 *issuer;
     ngx_http_provisioning_main_conf_t  *pmcf;
 
     if (conf->auth || conf->issuers == NULL || conf->issuers->nelts == 0) {
@@ -683,16 +682,10 @@ ngx_http_provisioning_merge_auth(ngx_conf_t *cf, prov_request_conf_t *conf)
     pmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_provisioning_module);
 
-    set = ngx_pcalloc(cf->pool, sizeof(prov_auth_set_t));
-    if (set == NULL
-        || ngx_array_init(&set->issuers, cf->pool, conf->issuers->nelts,
-                          sizeof(prov_auth_issuer_t *))
-           != NGX_OK)
-    {
+    set = prov_auth_set_create(cf->pool);
+    if (set == NULL) {
         return NGX_ERROR;
     }
-
-    set->id = ++pmcf->nsets;
 
     name = conf->issuers->elts;
 
@@ -709,12 +702,22 @@ ngx_http_provisioning_merge_auth(ngx_conf_t *cf, prov_request_conf_t *conf)
             return NGX_ERROR;
         }
 
-        slot = ngx_array_push(&set->issuers);
-        if (slot == NULL) {
+        switch (prov_auth_set_add(set, issuer)) {
+
+        case NGX_OK:
+            break;
+
+        case NGX_DECLINED:
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"provisioning_auth\" names two issuers with the "
+                          "same iss \"%V\", put their keys into one "
+                          "\"provisioning_issuer\", in %s:%ui",
+                          &issuer->iss, conf->file, conf->line);
+            return NGX_ERROR;
+
+        default:
             return NGX_ERROR;
         }
-
-        *slot = issuer;
     }
 
     conf->auth = set;

@@ -19,6 +19,13 @@ use Concurrency;
 use Migrate;
 
 my $cluster = Cluster->new;
+
+# first, while the cluster has none of the roles
+
+subtest 'migrate without a superuser' => sub {
+    Migrate::unprivileged($cluster);
+};
+
 my $database = $cluster->database('provisioning');
 
 my ($code, $out) = $cluster->run('sql/migrate', "dbname=$database");

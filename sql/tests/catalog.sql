@@ -76,7 +76,8 @@ from (
     from relation r
     where r.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
     union all
-    select 'column', r.name || '.' || c.attname, c.attacl, r.relowner, 'c'::"char"
+    select 'column', r.name || '.' || c.attname, c.attacl, r.relowner,
+        'c'::"char"
     from relation r
     join pg_catalog.pg_attribute c on c.attrelid = r.oid
     where c.attacl is not null
@@ -108,8 +109,9 @@ $$),
 ('a policy is one equality with a setting, and only the record of migrations '
  'is open to whom it names', $$
     select name || ': ' || expression from policy
-    where expression !~ ('^\((id|partner|tenant) = \(NULLIF\(current_setting\('
-              '''prov\.(partner|tenant)''::text, true\), ''''::text\)\)::uuid\)$')
+    where expression !~ ('^\((id|partner|tenant) = \(NULLIF\('
+              'current_setting\(''prov\.(partner|tenant)''::text, true\), '
+              '''''::text\)\)::uuid\)$')
         and (nspname, relname) <> ('prov', 'migrations')
         and not (name = 'prov.partners.partners_claimed' and expression =
              '((slug)::text = NULLIF(current_setting(''prov.claim''::text, '
@@ -160,8 +162,10 @@ $$),
  'body, headers)', $$
     select r.name from routine r
     join surface s on s.oid = r.pronamespace
-    where not coalesce(r.pronargs = 3 and 'jsonb'::regtype = all (r.proargtypes)
-        and r.proallargtypes[4:] = array['int', 'json', 'jsonb']::regtype[]::oid[]
+    where not coalesce(
+        r.pronargs = 3 and 'jsonb'::regtype = all (r.proargtypes)
+        and r.proallargtypes[4:]::regtype[]
+            = array['int', 'json', 'jsonb']::regtype[]
         and r.proargnames[4:] = array['status', 'body', 'headers'], false)
 $$),
 ('no function has settings of its own (a search_path costs a sixth of a '

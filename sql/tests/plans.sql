@@ -25,7 +25,8 @@ insert into query values
         limit $3 + 1 $$),
     (0, 'a read', 'tenant_exists', '\(id = \$2\)', $$
         select t.version from prov.tenants t where t.id = $2 $$),
-    (1000, 'a look for an e-mail address', 'email_taken', '\(email_key = lower', $$
+    (1000, 'a look for an e-mail address', 'email_taken',
+        '\(email_key = lower', $$
         select t.id from prov.tenants t
         where t.email_key = lower($4 collate "C") $$),
     (1000, 'a look for an external_id', 'external_id_taken',

@@ -35,8 +35,8 @@ begin
     perform set_config('prov.partner',
         '00000000-0000-7000-8000-00000000000a', true);
     n := (select count(*) from prov.enter(ctx));
-    return n || current_setting('prov.partner') || current_setting('prov.tenant')
-        || current_setting('prov.claim', true);
+    return n || current_setting('prov.partner')
+        || current_setting('prov.tenant') || current_setting('prov.claim', true);
 end
 $$;
 

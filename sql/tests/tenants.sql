@@ -170,7 +170,8 @@ select is(pg_temp.refusal($$
             "id": "0194f0a0-0000-7000-8000-0123456789ab"}')) e
     cross join lateral partner.tenant_create(e.ctx, '{}',
         '{"client_name": "Namesake", "email": "n2@example.com"}') r
-$$), 'PV503 slug_unavailable', 'an id that repeats is refused, not looped over');
+$$), 'PV503 slug_unavailable',
+    'an id that repeats is refused, not looped over');
 
 -- what validation lets through, SQL takes; what it should not, SQL refuses
 

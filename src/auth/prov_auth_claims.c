@@ -319,6 +319,7 @@ prov_auth_claims_roles(json_t *value, ngx_str_t *claim,
     prov_auth_refusal_t *refusal)
 {
     size_t      i;
+    u_char      what[192];
     json_t     *role;
     ngx_int_t   rc;
 
@@ -355,14 +356,12 @@ prov_auth_claims_roles(json_t *value, ngx_str_t *claim,
         return NGX_OK;
     }
 
+    ngx_sprintf(what, "must be an array of strings or one string of words, "
+                "with at most %d roles of 1 to %d bytes and no control "
+                "characters%Z", PROV_AUTH_MAX_ROLES, PROV_AUTH_MAX_ROLE);
+
     return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
-                                  (char *) claim->data,
-                                  "must be an array of strings or one string "
-                                  "of words, and holds at most "
-                                  ngx_value(PROV_AUTH_MAX_ROLES)
-                                  " roles of 1 to "
-                                  ngx_value(PROV_AUTH_MAX_ROLE)
-                                  " bytes without control characters");
+                                  (char *) claim->data, (char *) what);
 }
 
 

@@ -265,16 +265,17 @@ prov_auth_key_rsa(prov_auth_loader_t *loader, prov_auth_key_t *key)
 }
 
 
-/* RFC 7518, section 3.4: each of ES* belongs to one curve. */
+/*
+ * RFC 7518, section 3.4: each of ES* belongs to one curve.  That the key is a
+ * point of it OpenSSL has seen to when it read the key.
+ */
 
 static ngx_int_t
 prov_auth_key_ec(prov_auth_loader_t *loader, prov_auth_key_t *key)
 {
-    char           curve[64];
-    int            valid;
-    size_t         len;
-    ngx_uint_t     n;
-    EVP_PKEY_CTX  *ctx;
+    char        curve[64];
+    size_t      len;
+    ngx_uint_t  n;
 
     if (EVP_PKEY_get_group_name(key->pkey, curve, sizeof(curve), &len) != 1) {
         ngx_memcpy(curve, "unnamed", sizeof("unnamed"));
@@ -290,16 +291,6 @@ prov_auth_key_ec(prov_auth_loader_t *loader, prov_auth_key_t *key)
         (void) prov_auth_fault(loader,
                                "an EC key on the curve \"%s\": use P-256, "
                                "P-384 or P-521", curve);
-        return NGX_DECLINED;
-    }
-
-    ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
-    valid = (ctx && EVP_PKEY_public_check(ctx) == 1);
-    EVP_PKEY_CTX_free(ctx);
-
-    if (!valid) {
-        (void) prov_auth_fault(loader,
-                               "an EC key that is not a point of its curve");
         return NGX_DECLINED;
     }
 

@@ -7,8 +7,8 @@
 #include "db/prov_db_pool.h"
 
 
-/* pipeline mode's own features and the in_hot_standby report */
-#define PROV_DB_MIN_VERSION  140000
+/* what sql/migrate needs; it also reports in_hot_standby */
+#define PROV_DB_MIN_VERSION  150000
 
 
 static void prov_db_conn_poll(ngx_event_t *ev);
@@ -221,7 +221,7 @@ prov_db_conn_usable(prov_db_conn_t *conn)
     if (PQserverVersion(conn->pg) < PROV_DB_MIN_VERSION) {
         ngx_log_error(NGX_LOG_ERR, conn->pool->log, 0,
                       "provisioning_database \"%V\": the server has version "
-                      "%d, but PostgreSQL 14 or later is needed",
+                      "%d, but PostgreSQL 15 or later is needed",
                       &conf->name, PQserverVersion(conn->pg) / 10000);
         return NGX_ERROR;
     }

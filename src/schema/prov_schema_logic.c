@@ -259,12 +259,12 @@ prov_schema_explain(prov_schema_run_t *run, prov_schema_list_t *list,
     run->report = report;
     run->naming = naming;
 
-    if (rc != NGX_DECLINED) {
-        /* out of memory, or of patience */
+    if (rc == NGX_ERROR || rc == NGX_ABORT) {
         return rc;
     }
 
     if (inner.violations.nelts == 0) {
+        /* whatever a second look may say, the first one counts */
         return prov_schema_violate(run, path, code, "is not allowed here");
     }
 

@@ -79,6 +79,8 @@ prov_schema_unescape(prov_schema_compiler_t *compiler, ngx_str_t *fragment,
     u_char    *p;
     ngx_int_t  c;
 
+    ngx_str_null(pointer);
+
     p = ngx_pnalloc(compiler->temp, fragment->len + 1);
     if (p == NULL) {
         return prov_schema_no_memory(compiler);
@@ -119,6 +121,8 @@ prov_schema_locate(prov_schema_compiler_t *compiler, ngx_str_t *pointer,
     json_t              *json;
     ngx_uint_t           index;
     prov_schema_path_t  *step, *here;
+
+    ngx_str_null(missing);
 
     here = *path;
     *path = NULL;

@@ -1,7 +1,7 @@
 /*
  * Issuers, keys, the verifier and its cache without a server.  Driven by
- * t/auth_unit.t: takes commands on standard input, words separated by tabs,
- * and prints one line for each; it judges nothing itself.
+ * t/auth_*.t: takes commands on standard input, words separated by tabs, and
+ * prints one line for each; it judges nothing itself.
  */
 
 #include "auth/prov_auth_private.h"

@@ -65,8 +65,9 @@ limits_compile(ngx_pool_t *pool, json_t *document, prov_fault_t *fault)
 
 
 /*
- * Validates and frees value.  expected is the code of the first violation, or
- * NULL for a value that is valid; within seconds of processor time.
+ * Validates and frees value.  expected begins the code of the first violation
+ * ("pattern" is "pattern_limit", too, where PCRE2 has no JIT and is slower),
+ * or is NULL for a value that is valid; within seconds of processor time.
  */
 
 static void
@@ -106,8 +107,8 @@ limits_check(const char *name, const char *text, json_t *value,
 
     } else {
         ok = (rc == NGX_DECLINED && report.violations.nelts
-              && v[0].code.len == strlen(expected)
-              && memcmp(v[0].code.data, expected, v[0].code.len) == 0);
+              && v[0].code.len >= strlen(expected)
+              && memcmp(v[0].code.data, expected, strlen(expected)) == 0);
     }
 
     limits_result(ok && start < seconds, name);
@@ -252,6 +253,10 @@ limits_patterns(void)
                  "{\"pattern\": \"^[a-z0-9]+(-[a-z0-9]+)*$\"}",
                  limits_text('a', 16000, "-b"), NULL, 2);
 
+    limits_check("a pattern that needs more stack than the JIT has matches",
+                 "{\"pattern\": \"^(?:[a-z]|-)*$\"}",
+                 limits_text('a', 16000, ""), NULL, 2);
+
     limits_check("many honest texts for a pattern with repetition pass",
                  "{\"items\": {\"pattern\": \"^[a-z]+(-[a-z]+)*$\"}}",
                  limits_repeat(json_string("one-two-three"), LIMITS_LARGE / 4),
@@ -278,6 +283,10 @@ limits_patterns(void)
                  limits_repeat(json_string("((((((a{200}){200}){200}){200})"
                                            "{200}){200}|[\\S\\s\\S])"), 100),
                  "format", 5);
+
+    limits_check("a caller's pattern has groups in groups up to a number",
+                 "{\"format\": \"regex\"}", limits_text('(', 500, ""),
+                 "format", 1);
 
     limits_check("a caller's pattern has a length",
                  "{\"format\": \"regex\"}", limits_text('a', 1001, ""),

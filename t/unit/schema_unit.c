@@ -143,6 +143,20 @@ static unit_violation_t  unit_violations[] = {
       "{\"enum\": [\"a\", 1, null, {\"b\": [1.0]}]}", "\"b\"",
       "|enum|must be one of \"a\", 1, null, {\"b\":[1.0]}\n" },
 
+    { "a long list of values is cut, and the rest counted",
+      "{\"enum\": [\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
+      " \"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\","
+      " \"cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc\","
+      " \"dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd\","
+      " \"eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\","
+      " \"f\"]}", "0",
+      "|enum|must be one of "
+      "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\", "
+      "\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\", "
+      "\"cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc\", "
+      "\"dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd\" "
+      "and 2 more\n" },
+
     { "enum of one and const read alike",
       "{\"prefixItems\": [{\"enum\": [\"a\"]}, {\"const\": 5}]}", "[1, 1]",
       "/0|enum|must be \"a\"\n"
@@ -791,6 +805,71 @@ unit_items(void)
 }
 
 
+static ngx_uint_t
+unit_utf8(ngx_str_t *text)
+{
+    json_t  *json;
+
+    /* jansson's check is as good as another */
+
+    json = json_stringn((char *) text->data, text->len);
+    json_decref(json);
+
+    return json != NULL;
+}
+
+
+/* what a schema repeats of itself has a bound, too, and ends a character */
+
+static void
+unit_long(void)
+{
+    char                     *text, long_text[2000];
+    json_t                   *json, *value;
+    ngx_uint_t                i;
+    ngx_pool_t               *pool;
+    prov_fault_t              fault;
+    prov_schema_t            *schema;
+    prov_schema_report_t      report;
+    prov_schema_violation_t  *v;
+
+    for (i = 0; i + 2 < sizeof(long_text); i += 2) {
+        memcpy(long_text + i, "é", 2);
+    }
+
+    long_text[i] = '\0';
+
+    json = json_pack("{s{ss} s[ss] s[{s[ss]},{s[ss]}]}",
+                     "propertyNames", "const", long_text,
+                     "required", long_text, "a",
+                     "anyOf", "enum", long_text, "x", "enum", long_text, "y");
+
+    text = json_dumps(json, 0);
+    pool = ngx_create_pool(4096, ngx_shim_log());
+    schema = unit_compile(pool, text, "", &fault);
+    value = unit_parse("{\"a\": 1}");
+
+    prov_schema_report_init(&report, pool, 20);
+
+    unit_result(schema && prov_schema_validate(schema, value, &report)
+                          == NGX_DECLINED
+                && report.violations.nelts == 3, "long names are told");
+
+    v = report.violations.elts;
+
+    for (i = 0; i < report.violations.nelts; i++) {
+        unit_result(v[i].message.len < 520 && v[i].pointer.len < 140
+                    && unit_utf8(&v[i].message) && unit_utf8(&v[i].pointer),
+                    "a long name is cut between two characters");
+    }
+
+    free(text);
+    json_decref(json);
+    json_decref(value);
+    ngx_destroy_pool(pool);
+}
+
+
 /* one compiler, several schemas of one document, and its end after a fault */
 
 static void
@@ -922,6 +1001,7 @@ main(void)
                "{\"anyOf\": [{\"type\": \"string\"}]}", PROV_SCHEMA_ANY);
 
     unit_items();
+    unit_long();
     unit_compiler();
     unit_report();
 

@@ -39,6 +39,7 @@ sub new {
     print $conf <<"CONF";
 listen_addresses = ''
 unix_socket_directories = '$dir'
+dynamic_shared_memory_type = mmap
 fsync = off
 shared_buffers = 32MB
 max_connections = 40

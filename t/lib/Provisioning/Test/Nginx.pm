@@ -9,10 +9,11 @@ use warnings;
 use Time::HiRes qw(sleep time);
 
 use Provisioning::Test::HTTP;
+use Provisioning::Test::Postgres;
 use Provisioning::Test::Process;
 use Provisioning::Test::Token;
 
-my $tree = $Provisioning::Test::Postgres::tree;
+my $tree = Provisioning::Test::Postgres::tree();
 
 # What make built, or what the runner says is to be tested.
 
@@ -214,7 +215,7 @@ sub read_file {
 
 
 sub environment {
-    my ($self) = @_;
+    my ($self, $leaks) = @_;
 
     return {} unless $sanitized;
 
@@ -223,7 +224,7 @@ sub environment {
     my $common = "log_path=$self->{directory}/sanitizer/report";
 
     return {
-        ASAN_OPTIONS => "$common:detect_leaks=1:detect_odr_violation=0"
+        ASAN_OPTIONS => "$common:detect_leaks=$leaks:detect_odr_violation=0"
             . ':strict_string_checks=1:detect_stack_use_after_return=1',
         UBSAN_OPTIONS => "$common:print_stacktrace=1",
     };
@@ -231,7 +232,8 @@ sub environment {
 
 
 # nginx -t: (true when it accepts, what it says).  Takes pieces, as configure
-# does, and changes nothing of this nginx.
+# does, and changes nothing of this nginx.  Leaks do not count: it exits where
+# it stands, its own pools included.
 
 sub test {
     my ($self, %o) = @_;
@@ -243,7 +245,7 @@ sub test {
     my ($code, $output) = Provisioning::Test::Process->run(
         command => [$binary, '-t', '-p', "$self->{directory}/", '-c', $file,
                     '-e', "$self->{directory}/test.log"],
-        env => $self->environment);
+        env => $self->environment(0));
 
     return ($code == 0, $output);
 }
@@ -257,7 +259,7 @@ sub start {
     $self->{process} = Provisioning::Test::Process->spawn(
         name => 'nginx', dies => 'TERM',
         output => "$self->{directory}/output.log",
-        env => $self->environment,
+        env => $self->environment(1),
         command => [$binary, '-p', "$self->{directory}/",
                     '-c', "$self->{directory}/nginx.conf", '-e', $self->{log}]);
 
@@ -417,9 +419,18 @@ sub complaints {
     my ($self) = @_;
 
     my @allowed = @{ $self->{allowed} };
-    my @lines = grep {
-        /\[(?:alert|emerg)\]|exited on signal|runtime error:|Sanitizer/
-    } split /\n/, $self->log . "\n" . $self->read_file('output.log');
+    my @lines;
+    my $stack = 0;
+
+    for (split /\n/, $self->log . "\n" . $self->read_file('output.log')) {
+        if (/\[(?:alert|emerg)\]|exited on signal|runtime error:|Sanitizer/) {
+            push @lines, $_;
+            $stack = 8;
+
+        } elsif ($stack-- > 0 && /^ +#\d/) {
+            $lines[-1] .= "\n$_";
+        }
+    }
 
     # [emerg] of "nginx -t" and of our own start is on standard error, too
     my %seen;

@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep time);
 
 use Provisioning::Test::Process;
 
-our $tree = Cwd::abs_path(dirname(__FILE__) . '/../../../..');
+my $tree = Cwd::abs_path(dirname(__FILE__) . '/../../../..');
 
 # What every PostgreSQL logs that is stopped under its clients' feet, or asked
 # before it is ready: no fault.
@@ -25,6 +25,11 @@ my @ordinary = (
     qr/FATAL:  the database system is (?:starting up|shutting down)/,
     qr/FATAL:  the database system is not (?:yet )?accepting connections/,
 );
+
+
+# The project's directory.
+
+sub tree { $tree }
 
 
 # The directory of PostgreSQL's programs: the newest that is installed.

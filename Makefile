@@ -186,7 +186,7 @@ lint:
 bench:
 	@t/build/packages bench
 	@$(MAKE) --no-print-directory all
-	@bench/run
+	@ulimit -n 8192 2>/dev/null; bench/run
 
 
 clean:

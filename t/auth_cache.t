@@ -19,6 +19,7 @@ use Test::More;
 use AuthUnit;
 
 
+start();
 standard();
 
 sub cached { return (ask('cached', $_[0], unpack 'H*', $_[1]))[0] }

@@ -19,6 +19,7 @@ use Test::More;
 use AuthUnit;
 
 
+start();
 standard();
 
 # --- claims ---------------------------------------------------------------

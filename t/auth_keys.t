@@ -20,6 +20,8 @@ use Test::More;
 use AuthUnit;
 
 
+start();
+
 # --- configuration --------------------------------------------------------
 
 subtest 'an issuer is read from its block' => sub {

@@ -20,6 +20,7 @@ use Test::More;
 use AuthUnit;
 
 
+start();
 standard();
 
 subtest 'base64url has one text for each value' => sub {

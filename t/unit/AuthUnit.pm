@@ -28,7 +28,7 @@ use Test::More;
 
 our @EXPORT = qw(
     $root $dir $now $json $secret %pk %algorithm_key @algorithms $base
-    build ask verify accepted refused issuer standard finish
+    start build ask verify accepted refused issuer standard finish
     spew slurp jwk jwks text claims token valid by_openssl by_crypt_jwt by_libjwt
 );
 
@@ -62,54 +62,70 @@ sub run {
     BAIL_OUT("@command failed:\n" . do { local $/; <$in> });
 }
 
-my $tree = $ENV{NGX_BUILD};
+my (@cc, @flags, @objects);
 
-if (!$tree) {
-    $tree = "$dir/nginx";
-    run("$root/t/build/configure", '/usr/share/nginx/src', $tree,
-        '--with-compat', '--with-threads');
-}
+sub compile {
+    my $tree = $ENV{NGX_BUILD};
 
-my @cc = (split(' ', $ENV{CC} || 'gcc'), '-g', '-O1', '-Wall', '-Wextra',
-    '-Werror', '-Wno-unused-parameter');
-push @cc, split ' ', $ENV{CFLAGS_EXTRA} || '';
+    if (!$tree) {
+        $tree = "$dir/nginx";
+        run("$root/t/build/configure", '/usr/share/nginx/src', $tree,
+            '--with-compat', '--with-threads');
+    }
 
-my @sanitize = $ENV{SANITIZE} ? ('-fsanitize=address,undefined',
-    '-fno-sanitize-recover=all', '-fno-omit-frame-pointer') : ();
-my @includes = map { "-I$_" } (map { "$tree/$_" } 'src/core', 'src/event',
-    'src/event/modules', 'src/os/unix', 'objs'), "$root/src", "$root/t/unit";
+    @cc = (split(' ', $ENV{CC} || 'gcc'), '-g', '-O1', '-Wall', '-Wextra',
+        '-Werror', '-Wno-unused-parameter',
+        split(' ', $ENV{CFLAGS_EXTRA} || ''));
 
-my @objects;
+    push @flags, '-fsanitize=address,undefined', '-fno-sanitize-recover=all',
+        '-fno-omit-frame-pointer' if $ENV{SANITIZE};
+    push @flags, map { "-I$_" } (map { "$tree/$_" } 'src/core', 'src/event',
+        'src/event/modules', 'src/os/unix', 'objs'), "$root/src",
+        "$root/t/unit";
 
-for my $source (glob("$root/src/auth/*.c"), "$root/src/base/prov_json.c",
-    "$root/t/unit/ngx_shim.c", "$root/t/unit/auth_shim.c")
-{
-    my ($name) = $source =~ m{([^/]+)\.c$};
-    push @objects, "$dir/$name.o";
-    run(@cc, @sanitize, @includes, '-c', '-o', $objects[-1], $source);
+    for my $source (glob("$root/src/auth/*.c"), "$root/src/base/prov_json.c",
+        "$root/t/unit/ngx_shim.c", "$root/t/unit/auth_shim.c")
+    {
+        my ($name) = $source =~ m{([^/]+)\.c$};
+
+        push @objects, "$dir/$name.o";
+        run(@cc, @flags, '-c', '-o', $objects[-1], $source);
+    }
+
+    return;
 }
 
 
 # A program of t/ linked with all of src/auth.
 
 sub build {
-    my ($source, @flags) = @_;
+    my ($source, @more) = @_;
     my ($name) = $source =~ m{([^/]+)\.c$};
 
-    run(@cc, @sanitize, @includes, @flags, '-o', "$dir/$name",
+    run(@cc, @flags, @more, '-o', "$dir/$name",
         "$root/$source", @objects, '-ljansson', '-lcrypto');
 
     return "$dir/$name";
 }
 
-my $program = build('t/unit/auth_unit.c');
-
 
 # --- talking to the program -----------------------------------------------
 
-mkdir "$dir/conf" or die $!;
-my $pid = open2(my $from, my $to, $program, "$dir/conf/");
-ask('clock', $now);
+my ($pid, $from, $to);
+
+# Call it first.
+
+sub start {
+    mkdir "$dir/conf" or die $!;
+
+    make_keys();
+    compile();
+
+    $pid = open2($from, $to, build('t/unit/auth_unit.c'), "$dir/conf/");
+    ask('clock', $now);
+
+    return;
+}
 
 
 # One command (see t/unit/auth_unit.c) and the words of its answer.
@@ -225,32 +241,33 @@ my %genpkey = (
     x     => ['X25519'],
 );
 
-for my $name (sort keys %genpkey) {
-    my ($type, @options) = @{ $genpkey{$name} };
-
-    run('openssl', 'genpkey', '-algorithm', $type,
-        (map { ('-pkeyopt', $_) } @options),
-        '-out', "$dir/conf/$name.pem");
-    run('openssl', 'pkey', '-in', "$dir/conf/$name.pem", '-pubout', '-out',
-        "$dir/conf/$name.pub");
-}
-
-run('openssl', 'req', '-x509', '-key', "$dir/conf/rsa.pem", '-subj',
-    '/CN=issuer', '-days', '1', '-out', "$dir/conf/rsa.crt");
-run('openssl', 'rsa', '-pubin', '-in', "$dir/conf/rsa.pub",
-    '-RSAPublicKey_out', '-out', "$dir/conf/rsa.pkcs1");
-
 our $secret = 'a secret of exactly sixty-four bytes, for all three of HS: 0123.';
-spew('secret', "$secret\n");
+our %pk;
 
-our %pk = (
-    rsa  => Crypt::PK::RSA->new("$dir/conf/rsa.pem"),
-    rsa2 => Crypt::PK::RSA->new("$dir/conf/rsa2.pem"),
-    p256 => Crypt::PK::ECC->new("$dir/conf/p256.pem"),
-    p384 => Crypt::PK::ECC->new("$dir/conf/p384.pem"),
-    p521 => Crypt::PK::ECC->new("$dir/conf/p521.pem"),
-    ed   => Crypt::PK::Ed25519->new("$dir/conf/ed.pem"),
-);
+sub make_keys {
+    for my $name (sort keys %genpkey) {
+        my ($type, @options) = @{ $genpkey{$name} };
+
+        run('openssl', 'genpkey', '-algorithm', $type,
+            (map { ('-pkeyopt', $_) } @options),
+            '-out', "$dir/conf/$name.pem");
+        run('openssl', 'pkey', '-in', "$dir/conf/$name.pem", '-pubout',
+            '-out', "$dir/conf/$name.pub");
+    }
+
+    run('openssl', 'req', '-x509', '-key', "$dir/conf/rsa.pem", '-subj',
+        '/CN=issuer', '-days', '1', '-out', "$dir/conf/rsa.crt");
+    run('openssl', 'rsa', '-pubin', '-in', "$dir/conf/rsa.pub",
+        '-RSAPublicKey_out', '-out', "$dir/conf/rsa.pkcs1");
+
+    spew('secret', "$secret\n");
+
+    $pk{$_} = Crypt::PK::RSA->new("$dir/conf/$_.pem") for qw(rsa rsa2);
+    $pk{$_} = Crypt::PK::ECC->new("$dir/conf/$_.pem") for qw(p256 p384 p521);
+    $pk{ed} = Crypt::PK::Ed25519->new("$dir/conf/ed.pem");
+
+    return;
+}
 
 our %algorithm_key = (
     (map { ("RS$_" => 'rsa', "PS$_" => 'rsa', "HS$_" => 'secret') }
@@ -268,8 +285,8 @@ sub jwk {
 
     if ($name eq 'ed448') {
         my ($der) = slurp('ed448.pub') =~ /-----\n(.*)-----END/s;
-        my $x = encode_base64url(substr decode_base64($der),
-                                 -57);
+        my $x = encode_base64url(substr decode_base64($der), -57);
+
         return { kty => 'OKP', crv => 'Ed448', x => $x, %more };
     }
 

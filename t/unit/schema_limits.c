@@ -270,6 +270,20 @@ limits_patterns(void)
                  "{\"if\": {\"pattern\": \"^(a+)+$\"}, \"then\": false}",
                  limits_text('a', 1000, "!"), "pattern_limit", 2);
 
+    limits_check("a pattern that is given up does not count as not contained",
+                 "{\"contains\": {\"pattern\": \"^(a+)+$\"},"
+                 " \"minContains\": 0, \"maxContains\": 1}",
+                 limits_repeat(limits_text('a', 1000, "!"), 1),
+                 "pattern_limit", 2);
+
+    limits_check("a pattern that is given up decides no alternative",
+                 "{\"anyOf\": [{\"pattern\": \"^(a+)+$\"}, true]}",
+                 limits_text('a', 1000, "!"), "pattern_limit", 2);
+
+    limits_check("a pattern that is given up decides none of one",
+                 "{\"oneOf\": [{\"pattern\": \"^(a+)+$\"}, true]}",
+                 limits_text('a', 1000, "!"), "pattern_limit", 2);
+
     limits_check("a name that a pattern gives up on is refused",
                  "{\"patternProperties\": {\"^(a+)+$\": false}}",
                  json_pack("{so}",
@@ -291,6 +305,53 @@ limits_patterns(void)
     limits_check("a caller's pattern has a length",
                  "{\"format\": \"regex\"}", limits_text('a', 1001, ""),
                  "format", 1);
+}
+
+
+/* whether a pattern is taken for linear shows in whether length matters */
+
+static void
+limits_linear(void)
+{
+    char         name[128], schema[256];
+    ngx_uint_t   i;
+
+    static struct {
+        const char  *pattern;
+        ngx_uint_t   linear;
+    } patterns[] = {
+        { "a", 1 },
+        { "^a*$", 1 },
+        { "^a{1,}?$", 1 },
+        { "^a+b?$", 1 },
+        { "^b*$|^a*$", 1 },
+        { "^(?:a|b|c)a*$", 1 },
+        { "^a?a?a?a?a?a?a*$", 1 },
+        { "^a?a?a?a?a?a?a?a*$", 0 },
+        { "^(?:a|b|c|d)(?:a|b|c|d)(?:a|b)a*$", 0 },
+        { "^a*b*$", 0 },
+        { "^a{0,9}a*$", 0 },
+        { "a+", 0 },
+        { "^(?:a)*$", 0 },
+        { "^(?:a)?a*$", 0 },
+        { "^(?=a)a*$", 0 },
+        { "^(?!b)a*$", 0 },
+        { "^(?<!b)a*$", 0 },
+        { "^(a)\\\\1a*$", 0 },
+        { "^(?<n>a)\\\\k<n>a*$", 0 },
+        { NULL, 0 }
+    };
+
+    for (i = 0; patterns[i].pattern; i++) {
+
+        snprintf(name, sizeof(name), "the pattern %s is %slinear",
+                 patterns[i].pattern, patterns[i].linear ? "" : "not ");
+        snprintf(schema, sizeof(schema), "{\"pattern\": \"%s\"}",
+                 patterns[i].pattern);
+
+        limits_check(name, schema, limits_text('a', 17000, ""),
+                     patterns[i].linear ? NULL : "pattern_limit", 2);
+    }
 }
 
 
@@ -353,6 +414,17 @@ limits_depth(void)
                  " \"required\": [\"b\"]}, {\"properties\": {\"a\":"
                  " {\"$ref\": \"#\"}}, \"required\": [\"c\"]}]}",
                  limits_nest("a", 32), "too_complex", 2);
+
+    limits_check("branches that multiply are ended in a large value, too",
+                 "{\"prefixItems\": [true, {\"$ref\": \"#/$defs/t\"}],"
+                 " \"$defs\": {\"t\": {\"anyOf\": [{\"properties\":"
+                 " {\"a\": {\"$ref\": \"#/$defs/t\"}},"
+                 " \"required\": [\"b\"]}, {\"properties\":"
+                 " {\"a\": {\"$ref\": \"#/$defs/t\"}},"
+                 " \"required\": [\"c\"]}]}}}",
+                 json_pack("[o,o]", limits_count(2000, 0),
+                           limits_nest("a", 32)),
+                 "too_complex", 5);
 
     limits_check("what is ended does not satisfy \"not\"",
                  "{\"not\": {\"$ref\": \"#/$defs/t\"}, \"$defs\": {\"t\":"
@@ -552,6 +624,7 @@ int
 main(void)
 {
     limits_patterns();
+    limits_linear();
     limits_values();
     limits_depth();
     limits_chain();

@@ -91,6 +91,22 @@ static unit_violation_t  unit_violations[] = {
       "/0|minimum|must be at least 9007199254740993\n"
       "/3|minimum|must be at least 9007199254740993\n" },
 
+    { "negative fractions are compared exactly",
+      "{\"items\": {\"minimum\": -1, \"exclusiveMaximum\": 2}}",
+      "[-1.5, -1, -0.5, 1.5, 2, 2.5]",
+      "/0|minimum|must be at least -1\n"
+      "/4|exclusive_maximum|must be less than 2\n"
+      "/5|exclusive_maximum|must be less than 2\n" },
+
+    { "the largest integers are not the doubles beside them",
+      "{\"items\": {\"exclusiveMinimum\": 9223372036854775806,"
+      " \"exclusiveMaximum\": 9223372036854775808.0}}",
+      "[9223372036854775807, 9223372036854775806, 9223372036854775808.0,"
+      " -9223372036854775808]",
+      "/1|exclusive_minimum|must be greater than 9223372036854775806\n"
+      "/2|exclusive_maximum|must be less than 9.223372036854776e+18\n"
+      "/3|exclusive_minimum|must be greater than 9223372036854775806\n" },
+
     { "bounds have codes of their own",
       "{\"items\": {\"exclusiveMinimum\": 0, \"exclusiveMaximum\": 10,"
       " \"maximum\": 9, \"multipleOf\": 0.5}}",
@@ -133,11 +149,14 @@ static unit_violation_t  unit_violations[] = {
     { "int32 and int64 are about numbers",
       "{\"prefixItems\": [{\"format\": \"int32\"}, {\"format\": \"int32\"},"
       " {\"format\": \"int32\"}, {\"format\": \"int64\"},"
-      " {\"format\": \"int64\"}, {\"format\": \"int32\"}]}",
-      "[2147483647, 2147483648, 1.5, 9223372036854775807, 1e19, \"x\"]",
+      " {\"format\": \"int64\"}, {\"format\": \"int32\"},"
+      " {\"format\": \"int32\"}, {\"format\": \"int32\"}]}",
+      "[2147483647, 2147483648, 1.5, 9223372036854775807, 1e19, \"x\","
+      " -2147483648, -2147483649]",
       "/1|format|must be an integer of 32 bits\n"
       "/2|format|must be an integer of 32 bits\n"
-      "/4|format|must be an integer of 64 bits\n" },
+      "/4|format|must be an integer of 64 bits\n"
+      "/7|format|must be an integer of 32 bits\n" },
 
     { "enum lists its values",
       "{\"enum\": [\"a\", 1, null, {\"b\": [1.0]}]}", "\"b\"",
@@ -952,6 +971,20 @@ unit_report(void)
             "a report collects several values, up to its bound");
 
     unit_result(report.total == 4, "what is not kept is counted");
+
+    json_decref(value);
+    value = unit_parse("[1, {\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\": 1},"
+                       " 2]");
+    schema = unit_compile(pool, "{\"items\": {\"type\": [\"string\","
+                          " \"object\"], \"patternProperties\":"
+                          " {\"^(a+)+$\": true}}}", "", &fault);
+
+    prov_schema_report_init(&report, pool, 1);
+
+    unit_result(prov_schema_validate(schema, value, &report) == NGX_DECLINED
+                && report.total == 2 && report.violations.nelts == 1,
+                "the end of all work is no exception to the bound");
 
     prov_schema_report_init(&report, pool, 0);
 

@@ -33,7 +33,7 @@ master_process <<master>>;
 <<main>>
 
 events {
-    worker_connections 512;
+    worker_connections 2048;
 }
 
 http {

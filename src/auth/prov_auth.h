@@ -26,12 +26,6 @@ typedef struct prov_auth_key_s    prov_auth_key_t;    /* private to src/auth */
 typedef struct prov_auth_cache_s  prov_auth_cache_t;
 
 
-typedef enum {
-    PROV_AUTH_ROLES_CLAIM = 0,  /* the token says which roles */
-    PROV_AUTH_ROLES_DATABASE    /* the token is identity only */
-} prov_auth_roles_e;
-
-
 /* provisioning_issuer: read-only once the configuration is read */
 
 typedef struct {
@@ -43,7 +37,6 @@ typedef struct {
     ngx_str_t          subject_claim;   /* default "sub" */
     ngx_str_t          partner_claim;   /* default "partner" */
     ngx_str_t          roles_claim;     /* default "roles"; "a.b" is a path */
-    prov_auth_roles_e  roles;
     time_t             leeway;          /* seconds */
     u_char            *conf_file;       /* where the block stands */
     ngx_uint_t         line;

@@ -84,14 +84,12 @@ prov_auth_claims(prov_auth_issuer_t *issuer, json_t *payload,
         }
     }
 
-    if (issuer->roles == PROV_AUTH_ROLES_CLAIM) {
-        value = prov_auth_claims_get(payload, &issuer->roles_claim);
+    value = prov_auth_claims_get(payload, &issuer->roles_claim);
 
-        rc = prov_auth_claims_roles(value, &issuer->roles_claim, &found, pool,
-                                    refusal);
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    rc = prov_auth_claims_roles(value, &issuer->roles_claim, &found, pool,
+                                refusal);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     piece = ngx_palloc(pool, prov_auth_identity_size(&found));

@@ -31,7 +31,6 @@ static char *prov_auth_conf_partner(ngx_conf_t *cf, prov_auth_block_t *block);
 static char *prov_auth_conf_roles_claim(ngx_conf_t *cf,
     prov_auth_block_t *block);
 static char *prov_auth_conf_claim(ngx_conf_t *cf, ngx_str_t *claim);
-static char *prov_auth_conf_roles(ngx_conf_t *cf, prov_auth_block_t *block);
 static char *prov_auth_conf_leeway(ngx_conf_t *cf, prov_auth_block_t *block);
 static char *prov_auth_conf_finish(ngx_conf_t *cf, prov_auth_block_t *block);
 static void prov_auth_conf_cleanup(void *data);
@@ -49,7 +48,6 @@ static prov_auth_directive_t  prov_auth_directives[] = {
     { ngx_string("subject_claim"), 1, 1, 0, prov_auth_conf_subject },
     { ngx_string("partner_claim"), 1, 1, 0, prov_auth_conf_partner },
     { ngx_string("roles_claim"), 1, 1, 0, prov_auth_conf_roles_claim },
-    { ngx_string("roles"), 1, 1, 0, prov_auth_conf_roles },
     { ngx_string("leeway"), 1, 1, 0, prov_auth_conf_leeway },
 
     { ngx_null_string, 0, 0, 0, NULL }
@@ -156,7 +154,6 @@ prov_auth_conf_create(ngx_conf_t *cf, ngx_str_t *name)
      *
      *     issuer->iss = { 0, NULL };
      *     issuer->algorithms = 0;
-     *     issuer->roles = PROV_AUTH_ROLES_CLAIM;
      *     issuer->leeway = 0;
      */
 
@@ -230,8 +227,8 @@ prov_auth_conf_directive(ngx_conf_t *cf, ngx_command_t *dummy, void *data)
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown directive \"%V\" in provisioning_issuer, "
                        "expected iss, audience, algorithms, key, jwks, "
-                       "secret, subject_claim, partner_claim, roles_claim, "
-                       "roles or leeway", &value[0]);
+                       "secret, subject_claim, partner_claim, roles_claim or "
+                       "leeway", &value[0]);
 
     return NGX_CONF_ERROR;
 }
@@ -367,32 +364,6 @@ prov_auth_conf_claim(ngx_conf_t *cf, ngx_str_t *claim)
     }
 
     *claim = value[1];
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-prov_auth_conf_roles(ngx_conf_t *cf, prov_auth_block_t *block)
-{
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "claim") == 0) {
-        block->issuer->roles = PROV_AUTH_ROLES_CLAIM;
-
-    } else if (ngx_strcmp(value[1].data, "database") == 0) {
-        block->issuer->roles = PROV_AUTH_ROLES_DATABASE;
-
-    } else {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"roles\" directive, it "
-                           "must be \"claim\" (the token says which roles) or "
-                           "\"database\"; the claim's name is set by "
-                           "\"roles_claim\"", &value[1]);
-        return NGX_CONF_ERROR;
-    }
 
     return NGX_CONF_OK;
 }

@@ -202,6 +202,13 @@ prov_json_explain(json_error_t *je, prov_json_error_t *err)
         break;
 
     default:
+
+        if (je->text[0] == '\0') {
+            /* jansson has no words for an allocation that failed */
+            prov_json_fail(err, PROV_JSON_MEMORY, "no memory");
+            return;
+        }
+
         /* the input itself stays out of messages and logs */
         near = strstr(je->text, " near ");
         if (near) {

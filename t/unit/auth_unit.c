@@ -156,10 +156,9 @@ command_show(char **word)
     algorithms = prov_auth_alg_names(conf_pool, issuer->algorithms);
     ngx_str_set(&none, "-");
 
-    printf("%s\t%s\t%s\t%s\t%s\t%ld", text(&algorithms),
+    printf("%s\t%s\t%s\t%s\t%ld", text(&algorithms),
            text(&issuer->subject_claim), text(&issuer->partner_claim),
            text(&issuer->roles_claim),
-           issuer->roles == PROV_AUTH_ROLES_CLAIM ? "claim" : "database",
            (long) issuer->leeway);
 
     key = issuer->keys.elts;

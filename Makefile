@@ -62,7 +62,8 @@ san_nginx  = $(san_cflags) -fno-sanitize=alignment,nonnull-attribute
 # our command line is not for it.
 
 jobs  = $(or $(filter -j%,$(MAKEFLAGS)),-j$(shell nproc 2>/dev/null || echo 2))
-inner = env -u MAKEFLAGS -u MAKELEVEL $(MAKE) $(jobs) -f objs/Makefile
+inner = env -u MAKEFLAGS -u MAKELEVEL $(MAKE) $(if $(V),,-s) $(jobs) \
+        -f objs/Makefile
 
 # "V=1" shows what is otherwise written to a log.
 

@@ -52,14 +52,12 @@ static void ngx_http_provisioning_here(ngx_conf_t *cf,
     prov_request_conf_t *conf);
 static ngx_int_t ngx_http_provisioning_merge_auth(ngx_conf_t *cf,
     prov_request_conf_t *conf);
-static prov_auth_issuer_t *ngx_http_provisioning_find_issuer(
-    ngx_array_t *issuers, ngx_str_t *name);
 static ngx_int_t ngx_http_provisioning_merge_api(ngx_conf_t *cf,
     prov_request_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
 static ngx_int_t ngx_http_provisioning_merge_service(ngx_conf_t *cf,
     prov_request_conf_t *conf);
 static ngx_int_t ngx_http_provisioning_check_require(ngx_conf_t *cf,
-    prov_request_conf_t *conf);
+    prov_request_conf_t *prev, prov_request_conf_t *conf);
 static ngx_uint_t ngx_http_provisioning_granted(prov_openapi_api_t *api,
     ngx_str_t *permission);
 static ngx_uint_t ngx_http_provisioning_reachable(
@@ -342,7 +340,7 @@ ngx_http_provisioning_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     if (ngx_http_provisioning_merge_auth(cf, conf) != NGX_OK
         || ngx_http_provisioning_merge_api(cf, conf, clcf) != NGX_OK
-        || ngx_http_provisioning_check_require(cf, conf) != NGX_OK)
+        || ngx_http_provisioning_check_require(cf, prev, conf) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -691,7 +689,7 @@ ngx_http_provisioning_merge_auth(ngx_conf_t *cf, prov_request_conf_t *conf)
 
     for (i = 0; i < conf->issuers->nelts; i++) {
 
-        issuer = ngx_http_provisioning_find_issuer(&pmcf->issuers, &name[i]);
+        issuer = prov_auth_issuer_find(&pmcf->issuers, &name[i]);
 
         if (issuer == NULL) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -723,26 +721,6 @@ ngx_http_provisioning_merge_auth(ngx_conf_t *cf, prov_request_conf_t *conf)
     conf->auth = set;
 
     return NGX_OK;
-}
-
-
-static prov_auth_issuer_t *
-ngx_http_provisioning_find_issuer(ngx_array_t *issuers, ngx_str_t *name)
-{
-    ngx_uint_t            i;
-    prov_auth_issuer_t  **issuer;
-
-    issuer = issuers->elts;
-
-    for (i = 0; i < issuers->nelts; i++) {
-        if (issuer[i]->name.len == name->len
-            && ngx_strncmp(issuer[i]->name.data, name->data, name->len) == 0)
-        {
-            return issuer[i];
-        }
-    }
-
-    return NULL;
 }
 
 
@@ -841,7 +819,7 @@ ngx_http_provisioning_merge_service(ngx_conf_t *cf,
 
 static ngx_int_t
 ngx_http_provisioning_check_require(ngx_conf_t *cf,
-    prov_request_conf_t *conf)
+    prov_request_conf_t *prev, prov_request_conf_t *conf)
 {
     ngx_uint_t                   i, j;
     ngx_array_t                 *any;
@@ -853,7 +831,7 @@ ngx_http_provisioning_check_require(ngx_conf_t *cf,
     }
 
     if (conf->auth == NULL) {
-        if (conf->issuers) {
+        if (conf->issuers && conf->require == prev->require) {
             /* "off": what is inherited has no meaning here */
             return NGX_OK;
         }

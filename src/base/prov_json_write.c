@@ -44,7 +44,7 @@ prov_json_quote(u_char *dst, ngx_str_t *text)
         }
 
         if (*p < 0x20) {
-            dst = ngx_sprintf(dst, "\\u%04xd", (ngx_uint_t) *p++);
+            dst = ngx_sprintf(dst, "\\u%04xi", (ngx_uint_t) *p++);
             continue;
         }
 

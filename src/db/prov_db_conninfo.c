@@ -33,6 +33,13 @@ prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf, ngx_str_t *conninfo,
     options = PQconninfoParse((char *) conninfo->data, &error);
 
     if (options == NULL) {
+
+        /* libpq ends its sentences with a newline */
+
+        if (error) {
+            error[strcspn(error, "\n")] = '\0';
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid conninfo in provisioning_database "
                            "\"%V\": %s", &conf->name,

@@ -105,10 +105,13 @@ struct prov_request_ctx_s {
     prov_db_query_t            *query;
     ngx_msec_t                  queue_time;
     ngx_msec_t                  db_time;
+    ngx_uint_t                  page;      /* the error that led here by an
+                                              error_page, or 0 */
     prov_problem_t              problem;   /* status 0: none */
     ngx_str_t                   document;  /* the problem, as sent */
     ngx_http_request_t         *request;
     unsigned                    allowed:1; /* access was granted */
+    unsigned                    waiting:1; /* for the answer to the query */
     unsigned                    queried:1; /* the times are known */
     unsigned                    outcome:1; /* asks what became of a write */
     unsigned                    keepalive:1;  /* was wanted at the start */
@@ -175,6 +178,7 @@ ngx_int_t prov_request_send(ngx_http_request_t *r, ngx_uint_t status,
 
 /* prov_request_sqlstate.c: from an SQL error to a problem */
 ngx_int_t prov_request_refused(ngx_http_request_t *r, PGresult *result);
+void prov_request_sql_log(ngx_http_request_t *r, PGresult *result);
 
 /*
  * prov_request_problem.c: sets the request's problem, and returns its status
@@ -190,6 +194,8 @@ ngx_int_t prov_problem_members(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t prov_problem_retry(ngx_http_request_t *r, ngx_uint_t seconds);
 ngx_int_t prov_problem_document(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
+ngx_uint_t prov_problem_status(ngx_int_t status);
+ngx_int_t prov_problem_final(ngx_http_request_t *r, ngx_int_t rc);
 
 /* prov_request_violations.c: "errors" of a problem */
 typedef struct {

@@ -6,7 +6,15 @@
 #include "request/prov_request.h"
 
 
-static ngx_uint_t prov_request_accepts(u_char *p, u_char *last);
+typedef struct {
+    ngx_int_t     best;        /* rank of the range that decides */
+    unsigned      accepted:1;  /* what it says */
+    unsigned      named:1;     /* there is a range at all */
+} prov_request_accept_t;
+
+
+static void prov_request_accept_ranges(prov_request_accept_t *accept,
+    u_char *p, u_char *last);
 static ngx_uint_t prov_request_accept_zero(u_char *p, u_char *last);
 static ngx_int_t prov_request_accept_rank(u_char *p, size_t len);
 
@@ -16,13 +24,31 @@ static ngx_int_t prov_request_accept_rank(u_char *p, size_t len);
 ngx_int_t
 prov_request_acceptable(ngx_http_request_t *r)
 {
-    ngx_table_elt_t  *h;
+    ngx_uint_t              i;
+    ngx_list_part_t        *part;
+    ngx_table_elt_t        *h;
+    prov_request_accept_t   accept;
 
-    h = prov_request_header_in(r, "accept", sizeof("accept") - 1);
+    ngx_memzero(&accept, sizeof(prov_request_accept_t));
 
-    if (h == NULL
-        || prov_request_accepts(h->value.data, h->value.data + h->value.len))
-    {
+    /* several lines are one list (RFC 9110, section 5.3) */
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].key.len == sizeof("accept") - 1
+                && ngx_strncmp(h[i].lowcase_key, "accept",
+                               sizeof("accept") - 1)
+                   == 0)
+            {
+                prov_request_accept_ranges(&accept, h[i].value.data,
+                                           h[i].value.data + h[i].value.len);
+            }
+        }
+    }
+
+    if (accept.accepted || !accept.named) {
         return NGX_OK;
     }
 
@@ -37,17 +63,13 @@ prov_request_acceptable(ngx_http_request_t *r)
  * application/" "*" is a no.
  */
 
-static ngx_uint_t
-prov_request_accepts(u_char *p, u_char *last)
+static void
+prov_request_accept_ranges(prov_request_accept_t *accept, u_char *p,
+    u_char *last)
 {
-    u_char      *end, *type;
-    size_t       len;
-    ngx_int_t    rank, best;
-    ngx_uint_t   accepted, empty;
-
-    best = 0;
-    accepted = 0;
-    empty = 1;
+    u_char     *end, *type;
+    size_t      len;
+    ngx_int_t   rank;
 
     while (p < last) {
 
@@ -69,19 +91,17 @@ prov_request_accepts(u_char *p, u_char *last)
         len = p - type;
 
         if (len) {
-            empty = 0;
+            accept->named = 1;
             rank = prov_request_accept_rank(type, len);
 
-            if (rank > best) {
-                best = rank;
-                accepted = !prov_request_accept_zero(p, end);
+            if (rank > accept->best) {
+                accept->best = rank;
+                accept->accepted = !prov_request_accept_zero(p, end);
             }
         }
 
         p = end + 1;
     }
-
-    return empty || accepted;
 }
 
 

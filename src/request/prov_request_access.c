@@ -69,6 +69,7 @@ prov_request_access(ngx_http_request_t *r)
     ctx->operation = NULL;
     ctx->call = NULL;
     ctx->identity = NULL;
+    ctx->page = r->err_status;
     ctx->problem.status = 0;
 
     rc = NGX_OK;
@@ -93,7 +94,7 @@ prov_request_access(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    return (rc == NGX_ERROR) ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
+    return prov_problem_final(r, rc);
 }
 
 

@@ -182,6 +182,11 @@ prov_request_body(ngx_http_request_t *r, prov_request_ctx_t *ctx,
         return rc;
     }
 
+    if (text.len == 0 && !ctx->operation->body_required) {
+        /* only its end tells that a body of unknown length is none */
+        return NGX_OK;
+    }
+
     json = prov_json_parse(text.data, text.len, PROV_JSON_BODY_DEPTH, &err);
 
     if (json == NULL) {

@@ -92,10 +92,10 @@ prov_service_call(ngx_conf_t *cf, prov_request_service_t *service,
         }
     }
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "operation \"%V\" in %V: there is no x-handler \"%V\" "
-                       "in this version of the module", &op->id,
-                       &service->api->file, &op->handler);
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "operation \"%V\" in %V: there is no x-handler \"%V\" in "
+                  "this version of the module", &op->id, &service->api->file,
+                  &op->handler);
 
     return NGX_ERROR;
 }
@@ -267,6 +267,9 @@ prov_publish_servers(ngx_conf_t *cf, prov_request_conf_t *conf)
     document = prov_json_parse(conf->document.data, conf->document.len,
                                PROV_JSON_DOCUMENT_DEPTH, &err);
     if (document == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%V cannot be published under another prefix: %s",
+                      &conf->api->file, err.text);
         return NGX_ERROR;
     }
 

@@ -51,7 +51,7 @@ prov_request_start(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 
     rc = prov_request_acceptable(r);
     if (rc != NGX_OK) {
-        return rc;
+        return prov_problem_final(r, rc);
     }
 
     schema = NULL;
@@ -60,7 +60,7 @@ prov_request_start(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         rc = prov_request_body_type(r, ctx, &schema);
 
         if (rc != NGX_OK) {
-            return (rc == NGX_ERROR) ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
+            return prov_problem_final(r, rc);
         }
     }
 
@@ -80,7 +80,7 @@ prov_request_start(ngx_http_request_t *r, prov_request_ctx_t *ctx)
             r->main->count++;
         }
 
-        return (rc == NGX_ERROR) ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
+        return prov_problem_final(r, rc);
     }
 
     ctx->schema = schema;
@@ -99,7 +99,8 @@ prov_request_body_ready(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_provisioning_module);
 
-    ctx->drained = 1;
+    /* after an error_page another location may have left some of it */
+    ctx->drained = !r->reading_body && !r->discard_body;
 
     rc = prov_request_body(r, ctx, ctx->schema);
 
@@ -112,8 +113,7 @@ prov_request_body_ready(ngx_http_request_t *r)
         return;
     }
 
-    ngx_http_finalize_request(r, (rc == NGX_ERROR)
-                                 ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc);
+    ngx_http_finalize_request(r, prov_problem_final(r, rc));
 }
 
 

@@ -12,6 +12,8 @@ static void prov_request_ctx_cleanup(void *data);
 static ngx_int_t prov_request_id(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 static ngx_uint_t prov_request_id_sane(ngx_str_t *id);
+static ngx_table_elt_t *prov_request_header_set(ngx_http_request_t *r,
+    u_char *name, size_t len);
 
 
 /*
@@ -92,6 +94,11 @@ prov_request_ctx_cleanup(void *data)
     if (ctx->problem.members) {
         json_decref(ctx->problem.members);
         ctx->problem.members = NULL;
+    }
+
+    if (ctx->query) {
+        prov_db_release(ctx->query);
+        ctx->query = NULL;
     }
 }
 
@@ -184,8 +191,10 @@ prov_request_header_in(ngx_http_request_t *r, const char *name, size_t len)
 
 
 /*
- * Adds a response header; name is a literal, the value is borrowed for the
- * request's life.  Those nginx's own filters look at are put where they look.
+ * Sets a response header; name is a literal, the value is borrowed for the
+ * request's life.  Replaces one of the same name, which the location before
+ * an internal redirect or a proxied server has left.  Those nginx's own
+ * filters look at are put where they look.
  */
 
 ngx_int_t
@@ -194,9 +203,13 @@ prov_request_header_out(ngx_http_request_t *r, const char *name,
 {
     ngx_table_elt_t  *h;
 
-    h = ngx_list_push(&r->headers_out.headers);
+    h = prov_request_header_set(r, (u_char *) name, ngx_strlen(name));
+
     if (h == NULL) {
-        return NGX_ERROR;
+        h = ngx_list_push(&r->headers_out.headers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     h->hash = 1;
@@ -215,4 +228,29 @@ prov_request_header_out(ngx_http_request_t *r, const char *name,
     }
 
     return NGX_OK;
+}
+
+
+/* The response header of that name, or NULL. */
+
+static ngx_table_elt_t *
+prov_request_header_set(ngx_http_request_t *r, u_char *name, size_t len)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].hash && h[i].key.len == len
+                && ngx_strncasecmp(h[i].key.data, name, len) == 0)
+            {
+                return &h[i];
+            }
+        }
+    }
+
+    return NULL;
 }

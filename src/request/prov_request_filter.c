@@ -11,6 +11,8 @@ static ngx_http_output_header_filter_pt  prov_request_next_header_filter;
 static ngx_http_output_body_filter_pt    prov_request_next_body_filter;
 
 
+static ngx_uint_t prov_request_is_error(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, prov_request_conf_t *conf);
 static ngx_int_t prov_request_replace(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 
@@ -47,17 +49,34 @@ prov_request_header_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    /* err_status tells an error of nginx or ours from a response that a
-       proxied server gave, which is none of our business */
-
-    if (r->err_status >= NGX_HTTP_BAD_REQUEST
-        && r->err_status == r->headers_out.status
+    if (prov_request_is_error(r, ctx, conf)
         && prov_request_replace(r, ctx) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     return prov_request_next_header_filter(r);
+}
+
+
+/*
+ * err_status tells an error of nginx or ours from a response that a proxied
+ * server gave, which is none of our business; nor is a site's own page for
+ * the error with which the request came to its location.
+ */
+
+static ngx_uint_t
+prov_request_is_error(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    prov_request_conf_t *conf)
+{
+    if (r->err_status < NGX_HTTP_BAD_REQUEST
+        || r->err_status != r->headers_out.status)
+    {
+        return 0;
+    }
+
+    return conf->api || r->err_status != ctx->page
+           || r->err_status == ctx->problem.status;
 }
 
 

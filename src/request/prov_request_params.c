@@ -38,6 +38,7 @@ static ngx_uint_t prov_params_number(ngx_str_t *value, double *d);
 static ngx_int_t prov_params_decode(ngx_pool_t *pool, u_char *start,
     u_char *last, ngx_str_t *text);
 static ngx_int_t prov_params_hex(u_char c);
+static ngx_uint_t prov_params_utf8(ngx_str_t *text);
 static json_t *prov_params_get(prov_params_t *p, ngx_str_t *name);
 static ngx_int_t prov_params_put(json_t *object, ngx_str_t *name,
     json_t *value);
@@ -220,6 +221,7 @@ static ngx_int_t
 prov_params_headers(prov_params_t *p)
 {
     u_char                    *name;
+    ngx_int_t                  rc;
     ngx_uint_t                 i;
     ngx_table_elt_t           *h;
     prov_openapi_parameter_t  *param;
@@ -244,7 +246,19 @@ prov_params_headers(prov_params_t *p)
         h = prov_request_header_in(p->request, (char *) name,
                                    param[i].name.len);
 
-        if (h && prov_params_set(p, &param[i], NULL, &h->value) != NGX_OK) {
+        if (h == NULL) {
+            continue;
+        }
+
+        if (!prov_params_utf8(&h->value)) {
+            rc = prov_params_wrong(p, PROV_OPENAPI_HEADER, &param[i].name,
+                                   "encoding", "is not UTF-8");
+
+        } else {
+            rc = prov_params_set(p, &param[i], NULL, &h->value);
+        }
+
+        if (rc != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -374,6 +388,11 @@ prov_params_set(prov_params_t *p, prov_openapi_parameter_t *param,
             return prov_params_append(p, param, value);
         }
 
+        if (prov_params_get(p, &param->name)) {
+            return prov_params_wrong(p, param->in, &param->name, "repeated",
+                                     "is given more than once");
+        }
+
         start = value->data;
         last = start + value->len;
 
@@ -497,8 +516,8 @@ prov_params_value(ngx_uint_t types, ngx_str_t *value)
 static ngx_uint_t
 prov_params_integer(ngx_str_t *value, json_int_t *n)
 {
-    size_t     i, start;
-    ngx_int_t  number;
+    size_t      i, start;
+    json_int_t  number;
 
     start = (value->len && value->data[0] == '-') ? 1 : 0;
 
@@ -561,7 +580,6 @@ prov_params_decode(ngx_pool_t *pool, u_char *start, u_char *last,
     ngx_str_t *text)
 {
     u_char     *d, *s;
-    json_t     *check;
     ngx_int_t   hi, lo;
 
     text->data = ngx_pnalloc(pool, last - start + 1);
@@ -600,14 +618,7 @@ prov_params_decode(ngx_pool_t *pool, u_char *start, u_char *last,
 
     text->len = d - text->data;
 
-    check = json_stringn((char *) text->data, text->len);
-    if (check == NULL) {
-        return NGX_DECLINED;
-    }
-
-    json_decref(check);
-
-    return NGX_OK;
+    return prov_params_utf8(text) ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -621,6 +632,21 @@ prov_params_hex(u_char c)
     c |= 0x20;
 
     return (c >= 'a' && c <= 'f') ? c - 'a' + 10 : -1;
+}
+
+
+/* jansson takes nothing else */
+
+static ngx_uint_t
+prov_params_utf8(ngx_str_t *text)
+{
+    json_t  *check;
+
+    check = json_stringn((char *) text->data, text->len);
+
+    json_decref(check);
+
+    return check != NULL;
 }
 
 

@@ -23,6 +23,13 @@ static ngx_int_t prov_problem_extra(ngx_pool_t *pool, json_t *members,
     ngx_str_t *text);
 
 
+/* what extension members cannot replace */
+
+static const char  *prov_problem_reserved[] = {
+    "type", "title", "status", "detail", "code", "request_id", NULL
+};
+
+
 static prov_problem_default_t  prov_problem_defaults[] = {
 
     { 400, ngx_string("Bad Request"), ngx_string("bad_request"),
@@ -165,6 +172,32 @@ prov_problem_members(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
+/* 1 for an error that nginx sends as it is; some it keeps for itself. */
+
+ngx_uint_t
+prov_problem_status(ngx_int_t status)
+{
+    return status >= NGX_HTTP_BAD_REQUEST && status <= 599
+           && status != NGX_HTTP_REQUEST_TIME_OUT && status != NGX_HTTP_CLOSE
+           && (status < NGX_HTTP_NGINX_CODES
+               || status >= NGX_HTTP_INTERNAL_SERVER_ERROR);
+}
+
+
+/*
+ * What to finalize the request with when a step has returned rc.  After the
+ * header an error can only end the request; and nginx's answer to a failed
+ * precondition, which is sent then, looks like one.
+ */
+
+ngx_int_t
+prov_problem_final(ngx_http_request_t *r, ngx_int_t rc)
+{
+    return (rc == NGX_ERROR && !r->header_sent)
+           ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
+}
+
+
 /* Adds Retry-After to the problem that has been set; returns its status. */
 
 ngx_int_t
@@ -295,6 +328,12 @@ prov_problem_write(u_char *p, prov_request_ctx_t *ctx,
 static ngx_int_t
 prov_problem_extra(ngx_pool_t *pool, json_t *members, ngx_str_t *text)
 {
+    const char  **name;
+
+    for (name = prov_problem_reserved; *name; name++) {
+        json_object_del(members, *name);
+    }
+
     if (json_object_size(members) == 0) {
         return NGX_OK;
     }

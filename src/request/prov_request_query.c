@@ -82,6 +82,8 @@ prov_request_ask(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     q->data = ctx;
     q->log = r->connection->log;
 
+    ctx->waiting = 1;
+
     if (!r->discard_body) {
         /* a client that goes away ends its request */
         r->read_event_handler = ngx_http_test_reading;
@@ -114,6 +116,7 @@ prov_request_answered(prov_db_query_t *q)
 
     ngx_http_set_log_request(c->log, r);
 
+    ctx->waiting = 0;
     ctx->queue_time += q->queue_time;
     ctx->db_time += q->db_time;
     ctx->queried = 1;
@@ -125,8 +128,7 @@ prov_request_answered(prov_db_query_t *q)
         return;
     }
 
-    ngx_http_finalize_request(r, (rc == NGX_ERROR)
-                                 ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc);
+    ngx_http_finalize_request(r, prov_problem_final(r, rc));
     ngx_http_run_posted_requests(c);
 }
 
@@ -135,6 +137,8 @@ static ngx_int_t
 prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     prov_db_query_t *q)
 {
+    ngx_int_t  rc;
+
     switch (q->status) {
 
     case PROV_DB_COMMITTED:
@@ -155,7 +159,13 @@ prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
                                 PROV_DB_READ);
 
     default:
-        return prov_request_no_answer(r, q->status);
+        rc = prov_request_no_answer(r, q->status);
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "the database did not answer \"%V\": %V",
+                      &ctx->operation->id, &ctx->problem.code);
+
+        return rc;
     }
 }
 
@@ -184,6 +194,10 @@ prov_request_outcome(ngx_http_request_t *r, prov_request_ctx_t *ctx,
         }
 
         return prov_problem_retry(r, 1);
+    }
+
+    if (q->status == PROV_DB_REFUSED) {
+        prov_request_sql_log(r, q->result);
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -231,12 +245,19 @@ prov_request_no_answer(ngx_http_request_t *r, prov_db_status_e status)
 }
 
 
+/*
+ * The request ends while its query runs.  One that has been answered stays
+ * until the pool goes: HTTP/2 may have bytes of its result in the connection's
+ * queue, and sends them although the request has been terminated.
+ */
+
 static void
 prov_request_release(void *data)
 {
     prov_request_ctx_t *ctx = data;
 
-    if (ctx->query) {
+    if (ctx->waiting) {
+        ctx->waiting = 0;
         prov_db_release(ctx->query);
         ctx->query = NULL;
     }

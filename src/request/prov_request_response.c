@@ -47,8 +47,10 @@ prov_request_respond(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     status = ngx_atoi((u_char *) PQgetvalue(result, 0, 0),
                       PQgetlength(result, 0, 0));
 
-    if (status < 200 || status > 599) {
-        return prov_request_broken(r, ctx, "an HTTP status");
+    if (status < NGX_HTTP_OK
+        || (status >= NGX_HTTP_BAD_REQUEST && !prov_problem_status(status)))
+    {
+        return prov_request_broken(r, ctx, "an HTTP status it may answer");
     }
 
     body.data = (u_char *) PQgetvalue(result, 0, 1);
@@ -237,6 +239,9 @@ prov_request_broken(ngx_http_request_t *r, prov_request_ctx_t *ctx,
                   "the function of operation \"%V\" did not return %s",
                   &ctx->operation->id, what);
 
+    /* without the headers that were right */
+    ngx_http_clean_header(r);
+
     return NGX_ERROR;
 }
 
@@ -264,6 +269,12 @@ prov_request_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
 
     if (r->method != NGX_HTTP_GET && r->method != NGX_HTTP_HEAD) {
         r->disable_not_modified = 1;
+    }
+
+    if (status == NGX_HTTP_NOT_MODIFIED) {
+        /* they would describe what is not sent (RFC 9110, section 8.6) */
+        r->headers_out.content_length_n = -1;
+        r->headers_out.content_type.len = 0;
     }
 
     if (body->len == 0) {

@@ -1,13 +1,15 @@
 /*
  * Which operation is meant.  The path is taken as the caller wrote it, so
  * that an encoded slash stays inside its segment; where nginx has rewritten
- * the URI, the rewritten one counts.
+ * or resolved the URI, what nginx has made of it counts.
  */
 
 #include "request/prov_request.h"
 
 
 static ngx_int_t prov_request_path(ngx_http_request_t *r, ngx_str_t *prefix,
+    ngx_str_t *path);
+static ngx_int_t prov_request_written(ngx_http_request_t *r,
     ngx_str_t *path);
 static ngx_int_t prov_request_strip(ngx_str_t *prefix, ngx_str_t *path);
 
@@ -78,23 +80,17 @@ static ngx_int_t
 prov_request_path(ngx_http_request_t *r, ngx_str_t *prefix, ngx_str_t *path)
 {
     u_char     *p;
-    size_t      len;
+    ngx_int_t   rc;
     uintptr_t   escape;
 
-    if (r->valid_unparsed_uri) {
-        *path = r->unparsed_uri;
+    rc = prov_request_written(r, path);
 
-        for (len = 0; len < path->len; len++) {
-            if (path->data[len] == '?' || path->data[len] == '#') {
-                break;
-            }
-        }
+    if (rc == NGX_OK) {
+        rc = prov_request_strip(prefix, path);
+    }
 
-        path->len = len;
-
-        if (prov_request_strip(prefix, path) == NGX_OK) {
-            return NGX_OK;
-        }
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     escape = 2 * ngx_escape_uri(NULL, r->uri.data, r->uri.len,
@@ -116,6 +112,53 @@ prov_request_path(ngx_http_request_t *r, ngx_str_t *prefix, ngx_str_t *path)
     }
 
     return prov_request_strip(prefix, path);
+}
+
+
+/*
+ * The path as the caller wrote it; NGX_DECLINED where it does not say what
+ * nginx has chosen the location for.  Escaped dots and slashes, which nginx
+ * resolves, would else lead past the rules of one location to an operation
+ * that they guard.
+ */
+
+static ngx_int_t
+prov_request_written(ngx_http_request_t *r, ngx_str_t *path)
+{
+    u_char  *p, *start, *text;
+    size_t   len;
+
+    if (!r->valid_unparsed_uri) {
+        return NGX_DECLINED;
+    }
+
+    *path = r->unparsed_uri;
+
+    for (len = 0; len < path->len; len++) {
+        if (path->data[len] == '?' || path->data[len] == '#') {
+            break;
+        }
+    }
+
+    path->len = len;
+
+    text = path->data;
+
+    if (ngx_strlchr(text, text + len, '%')) {
+        start = path->data;
+
+        text = ngx_pnalloc(r->pool, len);
+        if (text == NULL) {
+            return NGX_ERROR;
+        }
+
+        p = text;
+        ngx_unescape_uri(&p, &start, len, 0);
+        len = p - text;
+    }
+
+    return (len == r->uri.len && ngx_memcmp(text, r->uri.data, len) == 0)
+           ? NGX_OK : NGX_DECLINED;
 }
 
 

@@ -23,9 +23,6 @@ static ngx_int_t prov_request_constraint(ngx_http_request_t *r,
 static ngx_int_t prov_request_field(ngx_http_request_t *r, PGresult *result,
     int field, ngx_str_t *text);
 static void prov_request_code(ngx_str_t *code);
-static void prov_request_sql_log(ngx_http_request_t *r, PGresult *result,
-    const char *state);
-
 
 static prov_sqlstate_t  prov_sqlstates[] = {
 
@@ -84,7 +81,7 @@ prov_request_refused(ngx_http_request_t *r, PGresult *result)
         }
     }
 
-    prov_request_sql_log(r, result, state);
+    prov_request_sql_log(r, result);
 
     rc = prov_problem(r, s->status, s->code, "%s", s->detail);
 
@@ -110,8 +107,8 @@ prov_request_raised(ngx_http_request_t *r, PGresult *result,
 
     status = ngx_atoi((u_char *) state + 2, 3);
 
-    if (status < 400 || status > 599) {
-        prov_request_sql_log(r, result, state);
+    if (!prov_problem_status(status)) {
+        prov_request_sql_log(r, result);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -160,7 +157,7 @@ prov_request_constraint(ngx_http_request_t *r, PGresult *result,
 
     static ngx_str_t  unnamed = ngx_string("constraint_violated");
 
-    prov_request_sql_log(r, result, state);
+    prov_request_sql_log(r, result);
 
     if (prov_request_field(r, result, PG_DIAG_CONSTRAINT_NAME, &code)
         != NGX_OK)
@@ -236,20 +233,33 @@ prov_request_code(ngx_str_t *code)
 
 /*
  * The primary message only: DETAIL quotes rows, that is, the data of tenants.
+ * What a message itself quotes may be a caller's: it must not end the line.
  */
 
-static void
-prov_request_sql_log(ngx_http_request_t *r, PGresult *result,
-    const char *state)
+void
+prov_request_sql_log(ngx_http_request_t *r, PGresult *result)
 {
-    const char  *message, *constraint;
+    u_char      *p;
+    ngx_str_t    message;
+    const char  *state, *constraint;
 
-    message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
 
+    if (prov_request_field(r, result, PG_DIAG_MESSAGE_PRIMARY, &message)
+        != NGX_OK)
+    {
+        ngx_str_null(&message);
+    }
+
+    for (p = message.data; p < message.data + message.len; p++) {
+        if (*p < 0x20 || *p == 0x7f) {
+            *p = ' ';
+        }
+    }
+
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "the database refused: %s (SQLSTATE %s%s%s)",
-                  message ? message : "", state,
-                  constraint ? ", constraint " : "",
+                  "the database refused: %V (SQLSTATE %s%s%s)", &message,
+                  state, constraint ? ", constraint " : "",
                   constraint ? constraint : "");
 }

@@ -136,7 +136,9 @@ prov_violations_room(ngx_pool_t *pool, prov_violations_t *list, size_t len)
         return NGX_ERROR;
     }
 
-    ngx_memcpy(data, list->items.data, list->items.len);
+    if (list->items.len) {
+        ngx_memcpy(data, list->items.data, list->items.len);
+    }
 
     list->items.data = data;
     list->size = size;

@@ -19,12 +19,19 @@ typedef struct prov_schema_s           prov_schema_t;
 typedef struct prov_schema_compiler_s  prov_schema_compiler_t;
 
 
-/* One thing that is wrong with a value. */
+/*
+ * One thing that is wrong with a value.  The codes that are no keyword are
+ * "not_allowed" (the schema false), "pattern_limit" (a match that was given
+ * up) and "too_complex" (all work was ended).
+ */
 
 typedef struct {
-    ngx_str_t    pointer;    /* of the value, RFC 6901; "" is the whole */
+    ngx_str_t    pointer;    /* of the value, RFC 6901; "" is the whole.  Of
+                                the member itself when it is missing, or one
+                                too many; keys are cut after 128 bytes */
     ngx_str_t    code;       /* the keyword in snake_case: "min_length" */
-    ngx_str_t    message;    /* a sentence for the caller */
+    ngx_str_t    message;    /* the rest of a sentence about the value, for
+                                the caller: "must be at least 1" */
 } prov_schema_violation_t;
 
 
@@ -46,10 +53,11 @@ prov_schema_compiler_t *prov_schema_compiler_create(ngx_pool_t *pool,
     ngx_pool_t *temp, json_t *document);
 
 /*
- * Compiles the schema at pointer (RFC 6901, no '#') of the document.  NULL
- * with fault->pointer and fault->message filled in (fault->file is left to
- * the caller) for a keyword, format or "$ref" that is not understood, a
- * keyword's value of the wrong type, or a pattern PCRE2 refuses.
+ * Compiles the schema at pointer (RFC 6901, no '#') of the document, and all
+ * it refers to.  NULL with fault->pointer and fault->message (in pool; the
+ * other fields are the caller's) for a keyword, format or "$ref" that is not
+ * understood, a keyword's value of the wrong type, a pattern PCRE2 refuses,
+ * or a schema that applies to itself without end.  Later calls repeat it.
  */
 prov_schema_t *prov_schema_compile(prov_schema_compiler_t *compiler,
     ngx_str_t *pointer, prov_fault_t *fault);
@@ -57,7 +65,9 @@ prov_schema_t *prov_schema_compile(prov_schema_compiler_t *compiler,
 /*
  * NGX_OK: valid.  NGX_DECLINED: not, and the report says why, all at once.
  * NGX_ERROR: no memory.  The report's pool and max are set by
- * prov_schema_report_init(); one report may collect several values.
+ * prov_schema_report_init(), which allocates nothing; one report may collect
+ * several values.  All schemas of one compiler share what matching needs, so
+ * that only one thread may validate with them.
  */
 ngx_int_t prov_schema_report_init(prov_schema_report_t *report,
     ngx_pool_t *pool, ngx_uint_t max);

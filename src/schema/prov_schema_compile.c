@@ -107,11 +107,13 @@ prov_schema_compile(prov_schema_compiler_t *compiler, ngx_str_t *pointer,
     prov_schema_entry_t  *entry, **queue;
 
     if (compiler->dead) {
-        *fault = compiler->failed;
+        fault->pointer = compiler->failed.pointer;
+        fault->message = compiler->failed.message;
         return NULL;
     }
 
-    ngx_memzero(fault, sizeof(prov_fault_t));
+    ngx_str_null(&fault->pointer);
+    ngx_str_null(&fault->message);
 
     compiler->fault = fault;
     queue = compiler->last;

@@ -19,6 +19,7 @@
 
 
 static ngx_int_t prov_schema_regex_common(prov_schema_parser_t *ps);
+static ngx_int_t prov_schema_regex_byte(prov_schema_parser_t *ps, u_char c);
 static ngx_int_t prov_schema_regex_reference(prov_schema_parser_t *ps);
 static ngx_int_t prov_schema_regex_property(prov_schema_parser_t *ps);
 static ngx_int_t prov_schema_regex_unicode(prov_schema_parser_t *ps);
@@ -162,13 +163,9 @@ prov_schema_regex_class_escape(prov_schema_parser_t *ps, ngx_uint_t *set)
 static ngx_int_t
 prov_schema_regex_common(prov_schema_parser_t *ps)
 {
-    u_char      c, n;
-    size_t      left;
-    ngx_uint_t  code;
+    u_char  c;
 
-    left = ps->last - ps->p;
-
-    if (left < 2) {
+    if (ps->last - ps->p < 2) {
         return prov_schema_regex_refuse(ps, "ends with a lone backslash");
     }
 
@@ -188,11 +185,6 @@ prov_schema_regex_common(prov_schema_parser_t *ps)
         ps->p += 2;
         return NGX_OK;
 
-    case 'v':
-        prov_schema_regex_code(ps, 0x0b);
-        ps->p += 2;
-        return NGX_OK;
-
     case 'p':
     case 'P':
         return prov_schema_regex_property(ps);
@@ -200,38 +192,11 @@ prov_schema_regex_common(prov_schema_parser_t *ps)
     case 'u':
         return prov_schema_regex_unicode(ps);
 
+    case 'v':
     case 'x':
-        if (left < 4
-            || prov_schema_regex_hex(ps, ps->p + 2, 2, &code) != NGX_OK)
-        {
-            return prov_schema_regex_refuse(ps, "has a \"\\x\" without two "
-                                            "hexadecimal digits");
-        }
-
-        prov_schema_regex_code(ps, code);
-        ps->p += 4;
-        return NGX_OK;
-
     case 'c':
-        n = (left > 2) ? (ps->p[2] | 0x20) : '\0';
-
-        if (n < 'a' || n > 'z') {
-            return prov_schema_regex_refuse(ps, "has a \"\\c\" without a "
-                                            "letter");
-        }
-
-        prov_schema_regex_code(ps, n & 0x1f);
-        ps->p += 3;
-        return NGX_OK;
-
     case '0':
-        if (left > 2 && ps->p[2] >= '0' && ps->p[2] <= '9') {
-            break;
-        }
-
-        prov_schema_regex_code(ps, 0);
-        ps->p += 2;
-        return NGX_OK;
+        return prov_schema_regex_byte(ps, c);
 
     default:
         break;
@@ -250,6 +215,65 @@ prov_schema_regex_common(prov_schema_parser_t *ps)
 
     return prov_schema_regex_refuse(ps, "has an escape that ECMA-262 does "
                                     "not know");
+}
+
+
+/* \v, \xHH, \cX and \0, which PCRE2 takes for more, or for less */
+
+static ngx_int_t
+prov_schema_regex_byte(prov_schema_parser_t *ps, u_char c)
+{
+    u_char      n;
+    size_t      left;
+    ngx_uint_t  code;
+
+    left = ps->last - ps->p - 2;
+    code = 0;
+    n = 0;
+
+    switch (c) {
+
+    case 'v':
+        code = 0x0b;
+        break;
+
+    case 'x':
+        n = 2;
+
+        if (left < 2
+            || prov_schema_regex_hex(ps, ps->p + 2, 2, &code) != NGX_OK)
+        {
+            return prov_schema_regex_refuse(ps, "has a \"\\x\" without two "
+                                            "hexadecimal digits");
+        }
+
+        break;
+
+    case 'c':
+        n = 1;
+        code = left ? (ps->p[2] | 0x20) : 0;
+
+        if (code < 'a' || code > 'z') {
+            return prov_schema_regex_refuse(ps, "has a \"\\c\" without a "
+                                            "letter");
+        }
+
+        code &= 0x1f;
+        break;
+
+    default: /* '0' */
+        if (left && ps->p[2] >= '0' && ps->p[2] <= '9') {
+            return prov_schema_regex_refuse(ps, "has an escape that ECMA-262 "
+                                            "does not know");
+        }
+
+        break;
+    }
+
+    prov_schema_regex_code(ps, code);
+    ps->p += 2 + n;
+
+    return NGX_OK;
 }
 
 

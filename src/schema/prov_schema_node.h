@@ -199,7 +199,7 @@ struct prov_schema_shared_s {
 struct prov_schema_run_s {
     prov_schema_shared_t     *shared;
     prov_schema_report_t     *report;      /* where violations go now */
-    prov_schema_report_t     *outermost;   /* … where an end of all work goes */
+    prov_schema_report_t     *outermost;   /* where an abort goes */
     ngx_uint_t                first;       /* of our violations in there */
     json_t                   *root;
     ngx_uint_t                quiet;       /* > 0: only the verdict counts */

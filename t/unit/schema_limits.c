@@ -436,48 +436,59 @@ limits_depth(void)
 }
 
 
-/* $ref to $ref to $ref …, and what is just not too long for that */
+/* n schemas, each a "$ref" to the next, and what starts at the one of them */
+
+static ngx_uint_t
+limits_chain_compiles(ngx_uint_t n, ngx_uint_t first)
+{
+    char                     key[32], ref[64];
+    json_t                  *document;
+    ngx_str_t                pointer;
+    ngx_uint_t               i, ok;
+    ngx_pool_t              *pool;
+    prov_fault_t             fault;
+    prov_schema_compiler_t  *compiler;
+
+    document = json_object();
+
+    for (i = 1; i <= n; i++) {
+        snprintf(key, sizeof(key), "d%u", (unsigned) i);
+        snprintf(ref, sizeof(ref), "#/d%u", (unsigned) i + 1);
+
+        json_object_set_new(document, key,
+                            (i < n) ? json_pack("{ss}", "$ref", ref)
+                                    : json_pack("{si}", "minimum", 1));
+    }
+
+    pool = ngx_create_pool(4096, ngx_shim_log());
+    compiler = prov_schema_compiler_create(pool, pool, document);
+    ok = 1;
+
+    for (i = first; i > 0 && ok; i -= ngx_min(i, 10)) {
+        pointer.len = snprintf(key, sizeof(key), "/d%u", (unsigned) i);
+        pointer.data = (u_char *) key;
+
+        ok = (prov_schema_compile(compiler, &pointer, &fault) != NULL);
+    }
+
+    ngx_destroy_pool(pool);
+    json_decref(document);
+
+    return ok;
+}
+
 
 static void
 limits_chain(void)
 {
-    char           key[32], ref[64];
-    json_t        *document, *defs;
-    ngx_uint_t     i, n, ok;
-    ngx_pool_t    *pool;
-    prov_fault_t   fault;
-
-    static ngx_uint_t  lengths[] = { 31, 32, 20000, 0 };
-
-    for (n = 0; lengths[n]; n++) {
-
-        defs = json_object();
-        document = json_pack("{ss so}", "$ref", "#/$defs/d1", "$defs", defs);
-
-        for (i = 1; i <= lengths[n]; i++) {
-            snprintf(key, sizeof(key), "d%u", (unsigned) i);
-            snprintf(ref, sizeof(ref), "#/$defs/d%u", (unsigned) i + 1);
-
-            json_object_set_new(defs, key, (i < lengths[n])
-                                           ? json_pack("{ss}", "$ref", ref)
-                                           : json_pack("{si}", "minimum", 1));
-        }
-
-        pool = ngx_create_pool(4096, ngx_shim_log());
-
-        ngx_shim_fail_at(0);
-        ok = (prov_schema_compile(prov_schema_compiler_create(pool, pool,
-                                                              document),
-                                  &(ngx_str_t) ngx_string(""), &fault)
-              != NULL);
-
-        limits_result(ok == (lengths[n] < 32),
-                      ok ? "a chain of 32 schemas compiles"
-                         : "a longer chain of schemas is refused");
-
-        ngx_destroy_pool(pool);
-        json_decref(document);
-    }
+    limits_result(limits_chain_compiles(32, 1),
+                  "a chain of 32 schemas compiles");
+    limits_result(!limits_chain_compiles(33, 1),
+                  "one of 33 is refused");
+    limits_result(!limits_chain_compiles(20000, 1),
+                  "one of 20000 is refused");
+    limits_result(!limits_chain_compiles(41, 31),
+                  "one of 41 is refused when its end is there before");
 }
 
 

@@ -140,7 +140,7 @@ sub run {
         open STDIN, '<', $o{input} || '/dev/null' or die "stdin: $!";
         open STDOUT, '>&', $writer or die "stdout: $!";
         open STDERR, '>&', $writer or die "stderr: $!";
-        chdir $o{directory} || '/' or die "$o{directory}: $!";
+        chdir($o{directory} || '/') or die "$o{directory}: $!";
         exec { $command[0] } @command or die "$command[0]: $!";
     });
 

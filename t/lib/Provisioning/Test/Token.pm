@@ -108,7 +108,14 @@ sub jwks {
 }
 
 
-sub public_pem  { key($_[0])->export_key_pem('public') }
+# CryptX labels an RSA key PKCS #1 unless it is asked for the common form
+
+sub public_pem {
+    my $key = key($_[0]);
+    return $key->export_key_pem($key->isa('Crypt::PK::RSA') ? 'public_x509'
+                                                            : 'public');
+}
+
 sub private_pem { key($_[0])->export_key_pem('private') }
 
 

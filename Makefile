@@ -5,7 +5,7 @@
 # whole source tree of any nginx from 1.22 on (make NGINX_SRC=/path/to/nginx).
 # It is copied, never written to.
 
-NGINX_SRC   = /usr/share/nginx/src
+NGINX_SRC   ?= /usr/share/nginx/src
 
 # For nginx's configure.  The module loads into every nginx of the same
 # version that was built --with-compat.
@@ -21,22 +21,22 @@ LDFLAGS     = -Wl,-z,relro -Wl,-z,now
 
 # Where "make install" puts what.
 
-DESTDIR     =
-PREFIX      = /usr/local
+DESTDIR     ?=
+PREFIX      ?= /usr/local
 SHARE_DIR   = $(PREFIX)/share/nginx-provisioning
-MODULES_DIR = $(shell nginx -V 2>&1 \
+MODULES_DIR = $(shell PATH="$$PATH:/usr/sbin" nginx -V 2>&1 \
                       | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
 # Where "make run" and "make start" listen, on 127.0.0.1.
 
-PORT        = 8080
+PORT        ?= 8080
 
 # "make test": 0 is the plain build only, 1 the sanitized one only, both else.
 # TESTS are the files, all of t/ when empty; JOBS how many at a time.
 
-SANITIZE    =
-TESTS       =
-JOBS        = 2
+SANITIZE    ?=
+TESTS       ?=
+JOBS        ?= 2
 
 
 BUILD       = build

@@ -7,8 +7,14 @@
 #include "base/prov_json.h"
 
 
+/* bytes of a number, and digits of its exponent */
+#define PROV_JSON_DIGITS    256
+#define PROV_JSON_EXPONENT  3
+
+
 static ngx_int_t prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
     prov_json_error_t *err);
+static u_char *prov_json_number(u_char *p, u_char *last);
 static void prov_json_position(u_char *data, u_char *at,
     prov_json_error_t *err);
 static void prov_json_explain(json_error_t *je, prov_json_error_t *err);
@@ -43,15 +49,16 @@ prov_json_parse(u_char *data, size_t len, ngx_uint_t depth,
 
 
 /*
- * One pass before the parser's: emptiness, NUL bytes, and nesting, which has
- * to be known before anything recurses over the input.
+ * One pass before the parser's: emptiness, NUL bytes, nesting, which has to
+ * be known before anything recurses over the input, and numbers that jansson
+ * takes for zero while PostgreSQL refuses them.
  */
 
 static ngx_int_t
 prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
     prov_json_error_t *err)
 {
-    u_char      *p, *last;
+    u_char      *p, *last, *end;
     ngx_uint_t   level, string, seen;
 
     level = 0;
@@ -119,6 +126,22 @@ prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
 
         default:
             seen = 1;
+
+            if (*p != '-' && (*p < '0' || *p > '9')) {
+                break;
+            }
+
+            end = prov_json_number(p, last);
+
+            if (end == NULL) {
+                prov_json_position(data, p, err);
+                prov_json_fail(err, PROV_JSON_NUMBER,
+                               "a number has more than 256 characters, or an "
+                               "exponent of more than three digits");
+                return NGX_ERROR;
+            }
+
+            p = end - 1;
         }
     }
 
@@ -128,6 +151,40 @@ prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
     }
 
     return NGX_OK;
+}
+
+
+/* The end of what may be a number, or NULL when that is out of bounds. */
+
+static u_char *
+prov_json_number(u_char *p, u_char *last)
+{
+    u_char  *start, *exponent;
+
+    start = p;
+    exponent = NULL;
+
+    for ( /* void */ ; p < last; p++) {
+
+        if (*p == 'e' || *p == 'E') {
+            exponent = p + 1;
+
+        } else if (p == exponent && (*p == '+' || *p == '-' || *p == '0')) {
+            /* neither a sign nor leading zeros count */
+            exponent++;
+
+        } else if ((*p < '0' || *p > '9') && *p != '.' && *p != '-') {
+            break;
+        }
+    }
+
+    if (p - start > PROV_JSON_DIGITS
+        || (exponent && p - exponent > PROV_JSON_EXPONENT))
+    {
+        return NULL;
+    }
+
+    return p;
 }
 
 

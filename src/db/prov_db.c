@@ -65,7 +65,8 @@ prov_db_pool_init(ngx_cycle_t *cycle, prov_db_pool_t *pool,
     /*
      * set by ngx_pcalloc():
      *
-     *     pool->nconnecting, nlists, nwaiting, backoff, failures, server = 0
+     *     pool->nconnecting, nexclusive, nreserved, nwaiting, nlists,
+     *           nfirst, backoff, failures, server = 0
      *     conn->state = PROV_DB_CLOSED, and all that a closed one has not
      */
 
@@ -112,18 +113,29 @@ prov_db_pool_init(ngx_cycle_t *cycle, prov_db_pool_t *pool,
 }
 
 
+/*
+ * A worker that is told to leave at once abandons its requests, and with them
+ * their queries: nobody is called any more.
+ */
+
 void
 prov_db_exit_worker(void)
 {
     ngx_uint_t       i, j;
     prov_db_pool_t  *pool;
+    prov_db_conn_t  *conn;
 
     for (i = 0; i < prov_db_npools; i++) {
         pool = &prov_db_pools[i];
 
         for (j = 0; j < pool->conf->connections; j++) {
-            if (pool->conns[j].pg) {
-                prov_db_conn_close(&pool->conns[j]);
+            conn = &pool->conns[j];
+
+            if (conn->state != PROV_DB_CLOSED) {
+                ngx_queue_init(&conn->sent);
+                conn->nsent = 0;
+
+                prov_db_conn_close(conn);
             }
         }
 
@@ -140,7 +152,7 @@ prov_db_exit_worker(void)
 }
 
 
-/* NULL in a process that is no worker, such as the cache loader */
+/* NULL before init_process, and when the worker has left */
 
 prov_db_pool_t *
 prov_db_pool(prov_db_conf_t *conf)
@@ -181,16 +193,19 @@ prov_db_dispatch(ngx_event_t *ev)
 
     prov_db_grow(pool, wanted + pool->nwaiting);
 
-    prov_db_limit(pool, &pool->waiting);
+    /* lists first: a flood of them turns nobody else away */
+
     prov_db_limit(pool, &pool->lists);
+    prov_db_limit(pool, &pool->waiting);
 }
 
 
 /*
  * A list has its connection alone, since those behind it would wait for all
- * of it; and lists never hold more than half of the connections, since those
- * beside it would.  Where none is idle, the least busy one is reserved: else
- * short queries could keep joining it for ever.
+ * of it; and lists never hold more than half of the connections (but one,
+ * when there is but one), since those beside it would.  Where none is idle,
+ * the least busy one is reserved: else short queries could keep joining it for
+ * ever.
  */
 
 static void
@@ -199,26 +214,31 @@ prov_db_dispatch_lists(prov_db_pool_t *pool)
     ngx_uint_t       most;
     prov_db_conn_t  *conn;
 
-    most = (pool->conf->connections + 1) / 2;
+    most = ngx_max(pool->conf->connections / 2, 1);
 
-    while (!ngx_queue_empty(&pool->lists) && pool->nlists < most) {
+    while (pool->nlists && pool->nexclusive < most) {
 
         conn = prov_db_idle(pool);
-
-        if (conn) {
-            conn->exclusive = 1;
-            pool->nlists++;
-            prov_db_give(pool, conn, &pool->lists);
-            continue;
+        if (conn == NULL) {
+            break;
         }
 
+        conn->exclusive = 1;
+        pool->nexclusive++;
+
+        prov_db_give(pool, conn, &pool->lists);
+    }
+
+    while (pool->nreserved < pool->nlists
+           && pool->nexclusive + pool->nreserved < most)
+    {
         conn = prov_db_shared(pool);
         if (conn == NULL) {
             return;
         }
 
         conn->reserved = 1;
-        pool->nlists++;
+        pool->nreserved++;
     }
 }
 
@@ -260,9 +280,7 @@ prov_db_give(prov_db_pool_t *pool, prov_db_conn_t *conn, ngx_queue_t *from)
 
     q = ngx_queue_data(ngx_queue_head(from), prov_db_query_t, queue);
 
-    ngx_queue_remove(&q->queue);
-    pool->nwaiting--;
-
+    prov_db_query_taken(q);
     prov_db_query_sent(q, conn);
 
     if (prov_db_wire_send(conn, q) != NGX_OK) {
@@ -275,20 +293,11 @@ prov_db_give(prov_db_pool_t *pool, prov_db_conn_t *conn, ngx_queue_t *from)
 static prov_db_conn_t *
 prov_db_idle(prov_db_pool_t *pool)
 {
-    prov_db_conn_t  *conn;
-
-    while (!ngx_queue_empty(&pool->idle)) {
-        conn = ngx_queue_data(ngx_queue_head(&pool->idle), prov_db_conn_t,
-                              queue);
-
-        if (ngx_current_msec - conn->since < conn->lifetime) {
-            return conn;
-        }
-
-        prov_db_conn_close(conn);
+    if (ngx_queue_empty(&pool->idle)) {
+        return NULL;
     }
 
-    return NULL;
+    return ngx_queue_data(ngx_queue_head(&pool->idle), prov_db_conn_t, queue);
 }
 
 
@@ -323,7 +332,8 @@ prov_db_shared(prov_db_pool_t *pool)
 
 /*
  * What still waits after all connections have been given their share starts
- * its queue time; beyond the queue's length the newest are turned away.
+ * its queue time; beyond the queue's length the newest are turned away.  Those
+ * that have come back do not count: they are no more than were in flight.
  */
 
 static void
@@ -332,12 +342,16 @@ prov_db_limit(prov_db_pool_t *pool, ngx_queue_t *list)
     ngx_queue_t      *item, *prev;
     prov_db_query_t  *q;
 
-    while (pool->nwaiting > pool->conf->queue && !ngx_queue_empty(list)) {
+    while (pool->nwaiting - pool->nfirst > pool->conf->queue
+           && !ngx_queue_empty(list))
+    {
         q = ngx_queue_data(ngx_queue_last(list), prov_db_query_t, queue);
 
-        ngx_queue_remove(&q->queue);
-        pool->nwaiting--;
+        if (q->first) {
+            break;
+        }
 
+        prov_db_query_taken(q);
         prov_db_query_done(q, PROV_DB_QUEUE_FULL);
     }
 

@@ -25,7 +25,9 @@ typedef struct prov_db_query_s  prov_db_query_t;
 typedef enum {
     PROV_DB_READ = 0,     /* may be repeated, shares a connection */
     PROV_DB_LIST,         /* may be repeated, has its connection alone */
-    PROV_DB_WRITE         /* is sent once */
+    PROV_DB_WRITE,        /* is sent once */
+    PROV_DB_OUTCOME       /* as a read, but before all others, and never
+                             turned away: asks about a write that was sent */
 } prov_db_class_e;
 
 
@@ -71,8 +73,10 @@ struct prov_db_query_s {
     void                     *conn;        /* prov_db_conn_t, while sent */
     ngx_msec_t                submitted;
     ngx_msec_t                sent;
+    ngx_uint_t                generation;  /* of the statement it was sent to */
     unsigned                  preparing:1; /* a Parse goes before it */
     unsigned                  prepared:1;  /* and has been answered */
+    unsigned                  first:1;     /* waits before those that are new */
     unsigned                  tries:4;
     unsigned                  orphan:1;    /* released while it was sent */
 };

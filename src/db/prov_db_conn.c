@@ -6,6 +6,8 @@
 
 #include "db/prov_db_pool.h"
 
+#include <openssl/err.h>
+
 
 /* what sql/migrate needs; it also reports in_hot_standby */
 #define PROV_DB_MIN_VERSION  150000
@@ -16,7 +18,9 @@ static void prov_db_conn_ready(prov_db_conn_t *conn);
 static ngx_int_t prov_db_conn_usable(prov_db_conn_t *conn);
 static void prov_db_conn_failed(prov_db_conn_t *conn);
 static void prov_db_conn_timer(ngx_event_t *ev);
+static void prov_db_conn_aged(ngx_event_t *ev);
 static void prov_db_conn_overdue(prov_db_conn_t *conn);
+static void prov_db_conn_share(prov_db_conn_t *conn);
 static ngx_uint_t prov_db_conn_clean(prov_db_conn_t *conn);
 static void prov_db_conn_notice(void *data, const PGresult *result);
 static void prov_db_conn_ignore(ngx_event_t *ev);
@@ -107,6 +111,11 @@ prov_db_conn_open(prov_db_conn_t *conn)
     conn->timer.data = conn;
     conn->timer.log = pool->log;
 
+    conn->age.handler = prov_db_conn_aged;
+    conn->age.data = conn;
+    conn->age.log = pool->log;
+    conn->age.cancelable = 1;
+
     conn->pg = PQconnectStartParams(keywords, values, 0);
 
     if (conn->pg == NULL || PQstatus(conn->pg) == CONNECTION_BAD) {
@@ -114,6 +123,8 @@ prov_db_conn_open(prov_db_conn_t *conn)
         prov_db_conn_failed(conn);
         return;
     }
+
+    (void) PQsetNoticeReceiver(conn->pg, prov_db_conn_notice, conn);
 
     ngx_add_timer(&conn->timer, conf->connect_timeout);
 
@@ -168,6 +179,7 @@ prov_db_conn_poll(ngx_event_t *ev)
 static void
 prov_db_conn_ready(prov_db_conn_t *conn)
 {
+    ngx_msec_t       time;
     prov_db_pool_t  *pool;
 
     pool = conn->pool;
@@ -188,18 +200,16 @@ prov_db_conn_ready(prov_db_conn_t *conn)
 
     conn->c->write->handler = prov_db_wire_write;
 
-    (void) PQsetNoticeReceiver(conn->pg, prov_db_conn_notice, conn);
-
     if (conn->timer.timer_set) {
         ngx_del_timer(&conn->timer);
     }
 
     /* an eighth of the time as jitter: not all are renewed at once */
 
-    conn->since = ngx_current_msec;
-    conn->lifetime = pool->conf->keepalive_time
-                     - (ngx_msec_t) ngx_random()
-                       % (pool->conf->keepalive_time / 8 + 1);
+    time = pool->conf->keepalive_time;
+
+    ngx_add_timer(&conn->age, time - (ngx_msec_t) ngx_random()
+                                     % (time / 8 + 1));
 
     prov_db_conn_move(conn, PROV_DB_IDLE);
 
@@ -298,6 +308,24 @@ prov_db_conn_timer(ngx_event_t *ev)
 }
 
 
+/* keepalive_time is over */
+
+static void
+prov_db_conn_aged(ngx_event_t *ev)
+{
+    prov_db_conn_t  *conn;
+
+    conn = ev->data;
+
+    if (conn->state == PROV_DB_IDLE) {
+        prov_db_conn_close(conn);
+
+    } else {
+        conn->retired = 1;
+    }
+}
+
+
 /*
  * A query cannot be cancelled without blocking before libpq 17, so its
  * connection is given up.  The others on it are repeated where they may be.
@@ -347,11 +375,7 @@ prov_db_conn_settle(prov_db_conn_t *conn)
 
     if (conn->nsent == 0) {
 
-        if (conn->exclusive || conn->reserved) {
-            conn->exclusive = 0;
-            conn->reserved = 0;
-            pool->nlists--;
-        }
+        prov_db_conn_share(conn);
 
         if (conn->retired || !prov_db_conn_clean(conn)
             || (ngx_exiting && pool->nwaiting == 0))
@@ -364,6 +388,23 @@ prov_db_conn_settle(prov_db_conn_t *conn)
     }
 
     prov_db_wake(pool);
+}
+
+
+/* no list has it, or waits for it, any more */
+
+static void
+prov_db_conn_share(prov_db_conn_t *conn)
+{
+    if (conn->exclusive) {
+        conn->exclusive = 0;
+        conn->pool->nexclusive--;
+    }
+
+    if (conn->reserved) {
+        conn->reserved = 0;
+        conn->pool->nreserved--;
+    }
 }
 
 
@@ -402,25 +443,27 @@ prov_db_conn_close(prov_db_conn_t *conn)
     pool = conn->pool;
 
     prov_db_conn_unwatch(conn);
+    prov_db_conn_share(conn);
 
     if (conn->timer.timer_set) {
         ngx_del_timer(&conn->timer);
     }
 
+    if (conn->age.timer_set) {
+        ngx_del_timer(&conn->age);
+    }
+
     if (conn->pg) {
         PQfinish(conn->pg);
         conn->pg = NULL;
+
+        /* else the next TLS connection of nginx would complain of them */
+        ERR_clear_error();
     }
 
-    if (conn->exclusive || conn->reserved) {
-        pool->nlists--;
-    }
-
-    conn->exclusive = 0;
-    conn->reserved = 0;
     conn->retired = 0;
     conn->dead = 0;
-    conn->next = 0;
+    conn->prepared = 0;
 
     ngx_memzero(conn->generation,
                 pool->conf->statements.nelts * sizeof(ngx_uint_t));

@@ -8,6 +8,7 @@
 
 
 static const char *prov_db_option_refused(PQconninfoOption *option);
+static char *prov_db_option_tls(ngx_conf_t *cf, prov_db_conf_t *conf);
 static ngx_int_t prov_db_option_add(ngx_conf_t *cf, prov_db_conf_t *conf,
     const char *keyword, const char *value);
 static const char *prov_db_option(prov_db_conf_t *conf, const char *keyword);
@@ -96,14 +97,19 @@ prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf, ngx_str_t *conninfo,
         return NGX_CONF_ERROR;
     }
 
+    if (prov_db_option_add(cf, conf, "sslmode", "disable") != NGX_OK
+        || prov_db_option_tls(cf, conf) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     /* the server's own limit ends a statement cleanly before ours gives its
        connection up */
 
     ngx_sprintf((u_char *) timeout, "-c statement_timeout=%M%Z",
                 conf->query_timeout - conf->query_timeout / 8);
 
-    if (prov_db_option_add(cf, conf, "sslmode", "disable") != NGX_OK
-        || prov_db_option_add(cf, conf, "passfile", "/nonexistent") != NGX_OK
+    if (prov_db_option_add(cf, conf, "passfile", "/nonexistent") != NGX_OK
         || prov_db_option_add(cf, conf, "application_name",
                               "nginx-provisioning") != NGX_OK
         || prov_db_option_add(cf, conf, "client_encoding", "UTF8") != NGX_OK
@@ -164,6 +170,51 @@ prov_db_option_refused(PQconninfoOption *option)
     }
 
     return NULL;
+}
+
+
+/*
+ * What libpq would look for in the worker's home directory is said here, or
+ * is not there.
+ */
+
+static char *
+prov_db_option_tls(ngx_conf_t *cf, prov_db_conf_t *conf)
+{
+    const char  *mode;
+
+    mode = prov_db_option(conf, "sslmode");
+
+    if (ngx_strcmp(mode, "disable") == 0) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(mode, "verify-", 7) == 0
+        && prov_db_option(conf, "sslrootcert") == NULL)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sslmode=%s\" in conninfo of "
+                           "provisioning_database \"%V\" needs the "
+                           "certificate of the authority that is trusted, as "
+                           "in \"sslrootcert=/etc/ssl/pg.pem\"", mode,
+                           &conf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (prov_db_option_add(cf, conf, "sslrootcert", "/nonexistent") != NGX_OK
+        || prov_db_option_add(cf, conf, "sslcert", "/nonexistent") != NGX_OK
+        || prov_db_option_add(cf, conf, "sslkey", "/nonexistent") != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (prov_db_option(conf, "sslcrldir") == NULL
+        && prov_db_option_add(cf, conf, "sslcrl", "/nonexistent") != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 

@@ -13,6 +13,10 @@
 /* how often one query may be sent: the first time, and after a loss */
 #define PROV_DB_TRIES         4
 
+/* how often a connection may prepare statements anew before it is replaced:
+   what they were prepared as before stays in the server's memory */
+#define PROV_DB_REPREPARED    32
+
 /* wait between two attempts to connect, doubled from the first to the last */
 #define PROV_DB_BACKOFF_MIN   50      /* ms */
 #define PROV_DB_BACKOFF_MAX   1000    /* ms */
@@ -90,11 +94,10 @@ typedef struct {
     ngx_connection_t     *c;          /* NULL when nothing is registered */
     ngx_queue_t           sent;       /* prov_db_query_t, oldest first */
     ngx_uint_t            nsent;
-    ngx_event_t           timer;      /* connect time */
-    ngx_msec_t            since;      /* connected */
-    ngx_msec_t            lifetime;   /* after which it is not used again */
+    ngx_event_t           timer;      /* connect, then query time */
+    ngx_event_t           age;        /* timer: keepalive_time */
     ngx_uint_t           *generation; /* per statement; 0: not prepared */
-    ngx_uint_t            next;       /* generation */
+    ngx_uint_t            prepared;   /* generations so far */
     ngx_uint_t            server;     /* index */
     unsigned              exclusive:1;/* runs a list: nobody joins */
     unsigned              reserved:1; /* a list waits until it is idle */
@@ -112,10 +115,13 @@ struct prov_db_pool_s {
     ngx_queue_t           idle;
     ngx_queue_t           busy;
     ngx_uint_t            nconnecting;
-    ngx_uint_t            nlists;     /* lists that run or have reserved */
+    ngx_uint_t            nexclusive; /* connections that run a list */
+    ngx_uint_t            nreserved;  /* connections that a list waits for */
     ngx_queue_t           waiting;    /* prov_db_query_t, oldest first */
     ngx_queue_t           lists;
     ngx_uint_t            nwaiting;   /* on both */
+    ngx_uint_t            nlists;     /* of these, on lists */
+    ngx_uint_t            nfirst;     /* of these, not counted by "queue" */
     ngx_event_t           dispatch;   /* posted: send what waits */
     ngx_event_t           retry;      /* timer: connect again */
     ngx_msec_t            backoff;    /* 0: the database answers */
@@ -138,6 +144,7 @@ void prov_db_missed(prov_db_conn_t *conn);
 void prov_db_demoted(prov_db_conn_t *conn);
 
 /* prov_db_query.c: a query's life */
+void prov_db_query_taken(prov_db_query_t *q);
 void prov_db_query_sent(prov_db_query_t *q, prov_db_conn_t *conn);
 void prov_db_query_done(prov_db_query_t *q, prov_db_status_e status);
 void prov_db_query_again(prov_db_query_t *q);

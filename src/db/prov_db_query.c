@@ -7,9 +7,11 @@
 #include "db/prov_db_pool.h"
 
 
+static void prov_db_query_first(prov_db_query_t *q, prov_db_pool_t *pool);
 static void prov_db_query_wait(prov_db_query_t *q, prov_db_pool_t *pool);
 static void prov_db_query_timeout(ngx_event_t *ev);
 static void prov_db_query_free(prov_db_query_t *q);
+static ngx_uint_t prov_db_query_spent(prov_db_query_t *q);
 static ngx_uint_t prov_db_away(prov_db_pool_t *pool);
 
 
@@ -53,10 +55,38 @@ prov_db_submit(prov_db_query_t *q)
 
     q->submitted = ngx_current_msec;
 
-    ngx_queue_insert_tail(q->class == PROV_DB_LIST ? &pool->lists
+    switch (q->class) {
+
+    case PROV_DB_OUTCOME:
+        prov_db_query_first(q, pool);
+        return;
+
+    case PROV_DB_LIST:
+        ngx_queue_insert_tail(&pool->lists, &q->queue);
+        break;
+
+    default:
+        ngx_queue_insert_tail(&pool->waiting, &q->queue);
+    }
+
+    prov_db_query_wait(q, pool);
+}
+
+
+/* What has been sent, or asks about what has, goes before what is new. */
+
+static void
+prov_db_query_first(prov_db_query_t *q, prov_db_pool_t *pool)
+{
+    ngx_queue_insert_head(q->class == PROV_DB_LIST ? &pool->lists
                                                    : &pool->waiting,
                           &q->queue);
+    q->first = 1;
+    pool->nfirst++;
+
     prov_db_query_wait(q, pool);
+
+    ngx_add_timer(&q->timer, q->conf->queue_timeout);
 }
 
 
@@ -67,7 +97,28 @@ prov_db_query_wait(prov_db_query_t *q, prov_db_pool_t *pool)
     q->conn = NULL;
 
     pool->nwaiting++;
+    pool->nlists += (q->class == PROV_DB_LIST);
+
     prov_db_wake(pool);
+}
+
+
+/* It waits no more: it is sent, done or released next. */
+
+void
+prov_db_query_taken(prov_db_query_t *q)
+{
+    prov_db_pool_t  *pool;
+
+    pool = prov_db_pool(q->conf);
+
+    ngx_queue_remove(&q->queue);
+
+    pool->nwaiting--;
+    pool->nlists -= (q->class == PROV_DB_LIST);
+    pool->nfirst -= q->first;
+
+    q->first = 0;
 }
 
 
@@ -136,14 +187,12 @@ prov_db_query_done(prov_db_query_t *q, prov_db_status_e status)
 void
 prov_db_query_again(prov_db_query_t *q)
 {
-    prov_db_pool_t  *pool;
-
     if (q->orphan) {
         prov_db_query_free(q);
         return;
     }
 
-    if (q->tries >= PROV_DB_TRIES) {
+    if (prov_db_query_spent(q)) {
         prov_db_query_done(q, PROV_DB_REFUSED);
         return;
     }
@@ -151,14 +200,7 @@ prov_db_query_again(prov_db_query_t *q)
     PQclear(q->result);
     q->result = NULL;
 
-    pool = prov_db_pool(q->conf);
-
-    ngx_queue_insert_head(q->class == PROV_DB_LIST ? &pool->lists
-                                                   : &pool->waiting,
-                          &q->queue);
-    prov_db_query_wait(q, pool);
-
-    ngx_add_timer(&q->timer, q->conf->queue_timeout);
+    prov_db_query_first(q, prov_db_pool(q->conf));
 }
 
 
@@ -170,13 +212,28 @@ prov_db_query_lost(prov_db_query_t *q)
     PQclear(q->result);
     q->result = NULL;
 
-    if (q->class == PROV_DB_WRITE || q->tries >= PROV_DB_TRIES) {
-        prov_db_query_done(q, q->class == PROV_DB_WRITE ? PROV_DB_UNKNOWN
-                                                        : PROV_DB_AWAY);
+    if (q->class == PROV_DB_WRITE) {
+        prov_db_query_done(q, PROV_DB_UNKNOWN);
+        return;
+    }
+
+    if (prov_db_query_spent(q)) {
+        prov_db_query_done(q, PROV_DB_AWAY);
         return;
     }
 
     prov_db_query_again(q);
+}
+
+
+/* Nobody is kept waiting by repetitions for longer than by a slow answer. */
+
+static ngx_uint_t
+prov_db_query_spent(prov_db_query_t *q)
+{
+    return q->tries >= PROV_DB_TRIES
+           || ngx_current_msec - q->submitted
+              >= q->conf->queue_timeout + q->conf->query_timeout;
 }
 
 
@@ -189,9 +246,7 @@ prov_db_query_timeout(ngx_event_t *ev)
     q = ev->data;
     pool = prov_db_pool(q->conf);
 
-    ngx_queue_remove(&q->queue);
-    pool->nwaiting--;
-
+    prov_db_query_taken(q);
     prov_db_query_done(q, prov_db_away(pool) ? PROV_DB_AWAY
                                              : PROV_DB_QUEUE_TIMEOUT);
 }
@@ -207,8 +262,6 @@ prov_db_away(prov_db_pool_t *pool)
 void
 prov_db_release(prov_db_query_t *q)
 {
-    prov_db_pool_t  *pool;
-
     q->handler = NULL;
 
     switch (q->state) {
@@ -218,10 +271,7 @@ prov_db_release(prov_db_query_t *q)
         return;
 
     case PROV_DB_WAITING:
-        pool = prov_db_pool(q->conf);
-
-        ngx_queue_remove(&q->queue);
-        pool->nwaiting--;
+        prov_db_query_taken(q);
         break;
 
     default:

@@ -141,6 +141,13 @@ prov_db_set_address(ngx_conf_t *cf, ngx_array_t *servers, ngx_str_t *value,
         return NGX_CONF_ERROR;
     }
 
+    /* libpq wants an IPv6 address without brackets */
+
+    if (u.host.len > 2 && u.host.data[0] == '[') {
+        u.host.data++;
+        u.host.len -= 2;
+    }
+
     host = prov_db_copy(cf->pool, u.host.data, u.host.len);
     port = ngx_pnalloc(cf->pool, sizeof("65535"));
 
@@ -159,8 +166,6 @@ prov_db_set_address(ngx_conf_t *cf, ngx_array_t *servers, ngx_str_t *value,
 
         len = ngx_sock_ntop(u.addrs[i].sockaddr, u.addrs[i].socklen, text,
                             NGX_SOCKADDR_STRLEN, 0);
-
-        /* libpq wants an IPv6 address without brackets */
 
         if (len > 2 && text[0] == '[' && text[len - 1] == ']') {
             server->hostaddr = prov_db_copy(cf->pool, text + 1, len - 2);

@@ -35,12 +35,18 @@ prov_db_wire_send(prov_db_conn_t *conn, prov_db_query_t *q)
     generation = &conn->generation[q->statement];
 
     if (*generation == 0) {
-        *generation = ++conn->next;
+        *generation = ++conn->prepared;
         q->preparing = 1;
+
+        if (conn->prepared > conf->statements.nelts + PROV_DB_REPREPARED) {
+            conn->retired = 1;
+        }
     }
 
+    q->generation = *generation;
+
     ngx_snprintf((u_char *) name, sizeof(name), "prov_%ui_%ui%Z",
-                 q->statement, *generation);
+                 q->statement, q->generation);
 
     if (q->preparing
         && PQsendPrepare(conn->pg, name, statement[q->statement], 0, NULL)
@@ -292,16 +298,22 @@ static void
 prov_db_wire_error(prov_db_conn_t *conn, prov_db_query_t *q)
 {
     const char  *state;
+    ngx_uint_t   stale;
 
     state = PQresultErrorField(q->result, PG_DIAG_SQLSTATE);
 
-    if (q->preparing && !q->prepared) {
+    /* not prepared (any more), or its result has changed since */
+
+    stale = ngx_strcmp(state, "26000") == 0
+            || (ngx_strcmp(state, "0A000") == 0 && !q->preparing);
+
+    if ((stale || (q->preparing && !q->prepared))
+        && conn->generation[q->statement] == q->generation)
+    {
         conn->generation[q->statement] = 0;
     }
 
-    if (ngx_strcmp(state, "26000") == 0 || ngx_strcmp(state, "0A000") == 0) {
-        /* not prepared (any more), or its result has changed */
-        conn->generation[q->statement] = 0;
+    if (stale) {
         prov_db_query_again(q);
         return;
     }

@@ -69,6 +69,7 @@ prov_request_access(ngx_http_request_t *r)
     ctx->operation = NULL;
     ctx->call = NULL;
     ctx->identity = NULL;
+    ngx_str_null(&ctx->tenant);
     ctx->page = r->err_status;
     ctx->problem.status = 0;
 

@@ -302,6 +302,10 @@ prov_request_body_copy(ngx_http_request_t *r, ngx_chain_t *cl,
         b = cl->buf;
         size = (size_t) ngx_buf_size(b);
 
+        if (size == 0) {
+            continue;
+        }
+
         if (!b->in_file) {
             ngx_memcpy(text->data + text->len, b->pos, size);
 

@@ -21,6 +21,7 @@ typedef struct {
 
 static ngx_int_t prov_params_read(prov_params_t *p);
 static ngx_int_t prov_params_path(prov_params_t *p);
+static void prov_params_tenant(prov_request_ctx_t *ctx);
 static ngx_int_t prov_params_query(prov_params_t *p);
 static ngx_int_t prov_params_pair(prov_params_t *p, u_char *start,
     u_char *last);
@@ -73,6 +74,8 @@ prov_request_params(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         if (ctx->args[1].data == NULL) {
             rc = NGX_ERROR;
         }
+
+        prov_params_tenant(ctx);
     }
 
     json_decref(p.object);
@@ -112,30 +115,59 @@ prov_params_read(prov_params_t *p)
 static ngx_int_t
 prov_params_path(prov_params_t *p)
 {
+    ngx_uint_t                 i;
+    prov_openapi_parameter_t  *param;
+
+    param = p->ctx->operation->parameters.elts;
+
+    for (i = 0; i < p->ctx->operation->npath; i++) {
+        if (prov_params_set(p, &param[i], NULL, &p->ctx->match->values[i])
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * $provisioning_tenant: only what is valid, since a configuration may put it
+ * into a header.
+ */
+
+static void
+prov_params_tenant(prov_request_ctx_t *ctx)
+{
+    size_t                     j;
     ngx_str_t                 *value;
     ngx_uint_t                 i;
     prov_openapi_parameter_t  *param;
 
     static ngx_str_t  tenant = ngx_string("tenant");
 
-    param = p->ctx->operation->parameters.elts;
+    param = ctx->operation->parameters.elts;
 
-    for (i = 0; i < p->ctx->operation->npath; i++) {
+    for (i = 0; i < ctx->operation->npath; i++) {
 
-        value = &p->ctx->match->values[i];
-
-        if (prov_params_set(p, &param[i], NULL, value) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        if (param[i].name.len == tenant.len
-            && ngx_strncmp(param[i].name.data, tenant.data, tenant.len) == 0)
+        if (param[i].name.len != tenant.len
+            || ngx_strncmp(param[i].name.data, tenant.data, tenant.len) != 0)
         {
-            p->ctx->tenant = *value;
+            continue;
         }
-    }
 
-    return NGX_OK;
+        value = &ctx->match->values[i];
+
+        for (j = 0; j < value->len; j++) {
+            if (value->data[j] < 0x20 || value->data[j] == 0x7f) {
+                return;
+            }
+        }
+
+        ctx->tenant = *value;
+        return;
+    }
 }
 
 

@@ -154,9 +154,8 @@ prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 
         ctx->outcome = 1;
 
-        /* may be repeated, unlike what it asks about */
         return prov_request_ask(r, ctx, ctx->conf->service->outcome,
-                                PROV_DB_READ);
+                                PROV_DB_OUTCOME);
 
     default:
         rc = prov_request_no_answer(r, q->status);

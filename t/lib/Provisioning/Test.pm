@@ -92,6 +92,7 @@ Starts nginx.  Pieces of its configuration, all optional:
     workers, master  of worker_processes, master_process
     main       directives of the main context
     database   in provisioning_database; "connections 2;" by default
+    conninfo   its "conninfo", instead of the role prov_partner's
     issuer     in the issuer "test", which has all of our keys' public halves
     http, server, locations    in those blocks
     api        in "location /api/provisioning/"
@@ -172,7 +173,7 @@ C<< ->compose($method, $path, %options) >> a request's bytes.
 =item others
 
 C<start>, C<stop($signal)> (QUIT by default), C<reload> (returns the pids that
-now leave), C<configure(%pieces)> (before a C<reload>), C<test(%pieces)>
+now leave; dies when the configuration is refused), C<configure(%pieces)> (before a C<reload>), C<test(%pieces)>
 (nginx -t: whether it accepts, and what it says), C<ready> (waits), C<workers>
 (pids), C<pid>, C<crash>, C<port>, C<h2_port>, C<directory>, C<write_file($name,
 $text)> and C<read_file($name)> in it, C<log>, C<access_log>,

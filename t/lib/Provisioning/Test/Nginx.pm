@@ -49,7 +49,7 @@ http {
 
     provisioning_database tenants {
         server %%DATABASE%%;
-        conninfo "dbname=provisioning user=prov_partner";
+        conninfo "<<conninfo>>";
         <<database>>
     }
 
@@ -88,9 +88,10 @@ my %defaults = (
     workers  => 1,
     master   => 'on',
     database => 'connections 2;',
+    conninfo => 'dbname=provisioning user=prov_partner',
 );
 
-my @pieces = qw(workers master main database issuer http server api locations);
+my @pieces = qw(workers master main database conninfo issuer http server api locations);
 
 my @ordinary;    # no line of an error log is expected by default
 
@@ -326,17 +327,21 @@ sub workers {
 }
 
 
-# kill -HUP, until new workers serve; the pids of those that now leave.
+# kill -HUP, until new workers serve; the pids of those that now leave.  Dies
+# when the configuration is refused; send HUP to pid() where that is wanted.
 
 sub reload {
     my ($self) = @_;
 
     my @old = $self->workers;
     my %old = map { $_ => 1 } @old;
+    my $before = length $self->log;
 
     $self->{process}->signal('HUP');
 
     Provisioning::Test::wait_until('new workers serve', sub {
+        my $since = substr $self->log, $before;
+        die "nginx refuses to reload:\n$since" if $since =~ /\[emerg\]/;
         grep { !$old{$_} } $self->workers;
     });
 

@@ -22,7 +22,10 @@ my $tree = Cwd::abs_path(dirname(__FILE__) . '/../../../..');
 
 my @ordinary = (
     qr/FATAL:  terminating connection due to administrator command/,
+    qr/FATAL:  terminating connection due to unexpected postmaster exit/,
+    qr/FATAL:  connection to client lost/,
     qr/FATAL:  the database system is (?:starting up|shutting down)/,
+    qr/FATAL:  the database system is in recovery mode/,
     qr/FATAL:  the database system is not (?:yet )?accepting connections/,
 );
 
@@ -362,6 +365,8 @@ sub kill_backends {
     my ($self, $role) = @_;
     my @pids = $self->backends(defined $role ? $role : 'prov_partner');
     $self->disconnect;
+    $self->allow(map { qr/server process \(PID $_\) was terminated by signal 9/ }
+                 @pids);
     return kill 'KILL', @pids;
 }
 

@@ -85,7 +85,10 @@ all: $(BUILD)/$(MODULE)
 $(BUILD)/$(MODULE): $(BUILD)/module/configured $(sources)
 	@echo 'Building $@'
 	@$(inner) -C $(BUILD)/module modules $(call quietly,$(BUILD)/module)
-	@cp $(BUILD)/module/objs/$(MODULE) $@.new && mv $@.new $@
+	@cp $(BUILD)/module/objs/$(MODULE) $@.new
+	@if nm -D --undefined-only $@.new | grep ' prov_'; then \
+	    echo 'These functions are called and nowhere defined.' >&2; exit 1; fi
+	@mv $@.new $@
 
 $(BUILD)/module/configured: $(BUILD)/module.arguments t/build/configure
 	@echo 'Configuring for the nginx in $(NGINX_SRC)'

@@ -205,6 +205,15 @@ ngx_http_provisioning_postconfiguration(ngx_conf_t *cf)
 
     *h = prov_request_access;
 
+    /* a phase that subrequests do go through */
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = prov_request_subrequest;
+
     return NGX_OK;
 }
 

@@ -25,7 +25,7 @@ is $code, 0, 'stop before the first start is no fault';
 like $said, qr/Nothing is running/, 'and says that nothing runs';
 
 ($code, $said) = gateway_command($clone, 'start', $port);
-is $code, 0, 'start returns when the gateway is ready' or BAIL_OUT($said);
+is $code, 0, 'start returns when the gateway is ready' or die $said;
 
 my %env = environment($clone);
 is_deeply [sort keys %env], [qw(AUDIENCE BASE_URL DATABASE_URL

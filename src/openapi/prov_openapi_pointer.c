@@ -176,7 +176,10 @@ prov_openapi_child(prov_openapi_load_t *load, prov_openapi_at_t *at,
     child->pointer.len = len;
     child->pointer.data = p;
 
-    p = ngx_cpymem(p, at->pointer.data, at->pointer.len);
+    if (at->pointer.len) {
+        p = ngx_cpymem(p, at->pointer.data, at->pointer.len);
+    }
+
     *p++ = '/';
 
     for (k = key; *k; k++) {

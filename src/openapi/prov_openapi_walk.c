@@ -375,6 +375,7 @@ prov_openapi_walk_note(prov_openapi_load_t *load, prov_openapi_kind_e kind,
 
     part->at = *at;
     part->kind = kind;
+    part->served = 0;
 
     return NGX_OK;
 }

@@ -115,7 +115,7 @@ struct prov_request_ctx_s {
     unsigned                    queried:1; /* the times are known */
     unsigned                    outcome:1; /* asks what became of a write */
     unsigned                    keepalive:1;  /* was wanted at the start */
-    unsigned                    drained:1; /* the body has been read */
+    unsigned                    drained:1; /* no body, or it has been read */
     unsigned                    replace:1; /* body filter: send document */
     unsigned                    replaced:1;
 };
@@ -137,9 +137,12 @@ ngx_table_elt_t *prov_request_header_in(ngx_http_request_t *r,
     const char *name, size_t len);
 ngx_int_t prov_request_header_out(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);
+ngx_table_elt_t *prov_request_header_set(ngx_http_request_t *r,
+    const char *name);
 
 /* prov_request_access.c: who may */
 ngx_int_t prov_request_access(ngx_http_request_t *r);
+ngx_int_t prov_request_subrequest(ngx_http_request_t *r);
 ngx_int_t prov_request_init_worker(ngx_cycle_t *cycle);
 
 /* prov_request_route.c: which operation is meant */

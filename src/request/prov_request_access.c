@@ -14,6 +14,8 @@
 static prov_auth_cache_t  *prov_request_tokens;
 
 
+static ngx_uint_t prov_request_trusts(prov_auth_set_t *set,
+    prov_auth_issuer_t *issuer);
 static ngx_int_t prov_request_authenticate(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 static ngx_int_t prov_request_bearer(ngx_http_request_t *r,
@@ -22,10 +24,10 @@ static ngx_uint_t prov_request_repeated(ngx_http_request_t *r,
     ngx_table_elt_t *authorization);
 static ngx_int_t prov_request_authorise(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
-static ngx_int_t prov_request_required(ngx_http_request_t *r,
-    prov_request_ctx_t *ctx);
-static ngx_uint_t prov_request_meets(prov_request_ctx_t *ctx,
-    ngx_array_t *any);
+static ngx_uint_t prov_request_fulfils(prov_request_conf_t *conf,
+    prov_auth_identity_t *identity);
+static ngx_uint_t prov_request_meets(prov_request_conf_t *conf,
+    prov_auth_identity_t *identity, ngx_array_t *any);
 static ngx_int_t prov_request_missing(ngx_http_request_t *r,
     const char *detail);
 static ngx_int_t prov_request_unauthorized(ngx_http_request_t *r,
@@ -96,6 +98,60 @@ prov_request_access(ngx_http_request_t *r)
     }
 
     return prov_problem_final(r, rc);
+}
+
+
+/*
+ * nginx leaves the access phase out for subrequests.  One to a location that
+ * wants a token passes only when the main request has shown one that is good
+ * there, too; else an "auth_request" that leads here would always succeed.
+ * None passes to an API: a "mirror" must not repeat a change.
+ */
+
+ngx_int_t
+prov_request_subrequest(ngx_http_request_t *r)
+{
+    prov_request_ctx_t   *ctx;
+    prov_request_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_provisioning_module);
+
+    if (r == r->main || (conf->api == NULL && conf->auth == NULL)) {
+        return NGX_DECLINED;
+    }
+
+    ctx = prov_request_ctx_find(r->main);
+
+    if (conf->api == NULL && ctx && ctx->allowed && ctx->identity
+        && prov_request_trusts(conf->auth, ctx->identity->issuer)
+        && prov_request_fulfils(conf, ctx->identity))
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "a subrequest to \"%V\" is refused: nothing has checked "
+                  "who asks", &r->uri);
+
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+static ngx_uint_t
+prov_request_trusts(prov_auth_set_t *set, prov_auth_issuer_t *issuer)
+{
+    ngx_uint_t            i;
+    prov_auth_issuer_t  **trusted;
+
+    trusted = set->issuers.elts;
+
+    for (i = 0; i < set->issuers.nelts; i++) {
+        if (trusted[i] == issuer) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -235,44 +291,45 @@ prov_request_authorise(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         return prov_request_forbidden(r, permission);
     }
 
-    return prov_request_required(r, ctx);
+    return prov_request_fulfils(ctx->conf, ctx->identity)
+           ? NGX_OK : prov_request_forbidden(r, NULL);
 }
 
 
 /* provisioning_require: of each directive one parameter must be met */
 
-static ngx_int_t
-prov_request_required(ngx_http_request_t *r, prov_request_ctx_t *ctx)
+static ngx_uint_t
+prov_request_fulfils(prov_request_conf_t *conf,
+    prov_auth_identity_t *identity)
 {
     ngx_uint_t    i;
     ngx_array_t  *any;
 
-    if (ctx->conf->require == NULL) {
-        return NGX_OK;
+    if (conf->require == NULL) {
+        return 1;
     }
 
-    any = ctx->conf->require->elts;
+    any = conf->require->elts;
 
-    for (i = 0; i < ctx->conf->require->nelts; i++) {
-        if (!prov_request_meets(ctx, &any[i])) {
-            return prov_request_forbidden(r, NULL);
+    for (i = 0; i < conf->require->nelts; i++) {
+        if (!prov_request_meets(conf, identity, &any[i])) {
+            return 0;
         }
     }
 
-    return NGX_OK;
+    return 1;
 }
 
 
 static ngx_uint_t
-prov_request_meets(prov_request_ctx_t *ctx, ngx_array_t *any)
+prov_request_meets(prov_request_conf_t *conf, prov_auth_identity_t *identity,
+    ngx_array_t *any)
 {
     ngx_uint_t                   i, j;
     prov_openapi_api_t          *api;
-    prov_auth_identity_t        *identity;
     prov_request_requirement_t  *req;
 
-    identity = ctx->identity;
-    api = ctx->conf->api ? ctx->conf->api : ctx->conf->roles;
+    api = conf->api ? conf->api : conf->roles;
     req = any->elts;
 
     for (i = 0; i < any->nelts; i++) {

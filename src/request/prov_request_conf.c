@@ -132,7 +132,8 @@ prov_service_class(prov_openapi_operation_t *op)
 
 /*
  * prov.enter() stands in the engine's own statement, so that no author of a
- * function can forget it.  Both names have been checked by the loader.
+ * function can forget it.  No row is its answer alone: a function without one
+ * gets a row of nulls.  Both names have been checked by the loader.
  */
 
 static ngx_int_t
@@ -144,7 +145,7 @@ prov_service_statement(ngx_conf_t *cf, prov_db_conf_t *db, ngx_str_t *schema,
 
     static const char  format[] =
         "select r.status, r.body, r.headers from prov.enter($1) e "
-        "cross join lateral %V.%V(e.ctx, $2, $3) r";
+        "left join lateral %V.%V(e.ctx, $2, $3) r on true";
 
     name.data = (u_char *) function;
     name.len = len;

@@ -70,9 +70,6 @@ prov_request_start(ngx_http_request_t *r, prov_request_ctx_t *ctx)
             return rc;
         }
 
-        ctx->drained = (r->headers_in.content_length_n <= 0
-                        && !r->headers_in.chunked);
-
         rc = prov_request_run(r, ctx);
 
         if (rc == NGX_DONE) {

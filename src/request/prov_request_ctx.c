@@ -12,8 +12,6 @@ static void prov_request_ctx_cleanup(void *data);
 static ngx_int_t prov_request_id(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 static ngx_uint_t prov_request_id_sane(ngx_str_t *id);
-static ngx_table_elt_t *prov_request_header_set(ngx_http_request_t *r,
-    u_char *name, size_t len);
 
 
 /*
@@ -42,6 +40,8 @@ prov_request_ctx(ngx_http_request_t *r)
 
     ctx->request = r;
     ctx->keepalive = r->keepalive;
+    ctx->drained = (r->headers_in.content_length_n <= 0
+                    && !r->headers_in.chunked);
 
     if (prov_request_id(r, ctx) != NGX_OK) {
         return NULL;
@@ -203,7 +203,7 @@ prov_request_header_out(ngx_http_request_t *r, const char *name,
 {
     ngx_table_elt_t  *h;
 
-    h = prov_request_header_set(r, (u_char *) name, ngx_strlen(name));
+    h = prov_request_header_set(r, name);
 
     if (h == NULL) {
         h = ngx_list_push(&r->headers_out.headers);
@@ -233,19 +233,22 @@ prov_request_header_out(ngx_http_request_t *r, const char *name,
 
 /* The response header of that name, or NULL. */
 
-static ngx_table_elt_t *
-prov_request_header_set(ngx_http_request_t *r, u_char *name, size_t len)
+ngx_table_elt_t *
+prov_request_header_set(ngx_http_request_t *r, const char *name)
 {
+    size_t            len;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
+
+    len = ngx_strlen(name);
 
     for (part = &r->headers_out.headers.part; part; part = part->next) {
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
             if (h[i].hash && h[i].key.len == len
-                && ngx_strncasecmp(h[i].key.data, name, len) == 0)
+                && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
             {
                 return &h[i];
             }

@@ -83,6 +83,8 @@ prov_request_is_error(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 static ngx_int_t
 prov_request_replace(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 {
+    static ngx_str_t  second = ngx_string("1");
+
     if (prov_problem_document(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -96,6 +98,15 @@ prov_request_replace(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 
     ngx_http_clear_content_length(r);
     r->headers_out.content_length_n = ctx->document.len;
+
+    /* a 503 says when to come again: soon, unless somebody knew better */
+
+    if (r->headers_out.status == NGX_HTTP_SERVICE_UNAVAILABLE
+        && prov_request_header_set(r, "Retry-After") == NULL
+        && prov_request_header_out(r, "Retry-After", &second) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     /* nginx closes after some errors because it does not know what of the
        request is still to come; here nothing is */

@@ -25,6 +25,8 @@ static void prov_params_tenant(prov_request_ctx_t *ctx);
 static ngx_int_t prov_params_query(prov_params_t *p);
 static ngx_int_t prov_params_pair(prov_params_t *p, u_char *start,
     u_char *last);
+static ngx_int_t prov_params_list(prov_params_t *p,
+    prov_openapi_parameter_t *param, u_char *start, u_char *last);
 static ngx_int_t prov_params_headers(prov_params_t *p);
 static ngx_int_t prov_params_validate(prov_params_t *p);
 static prov_openapi_parameter_t *prov_params_find(prov_params_t *p,
@@ -245,7 +247,43 @@ prov_params_pair(prov_params_t *p, u_char *start, u_char *last)
                                  "is not a parameter of this operation");
     }
 
+    if (param->types == PROV_SCHEMA_ARRAY && !param->explode) {
+        return prov_params_list(p, param, equals ? equals + 1 : last, last);
+    }
+
     return prov_params_set(p, param, param->deep ? &key : NULL, &value);
+}
+
+
+/* name=a,b: split before it is decoded, so that an item may have a comma */
+
+static ngx_int_t
+prov_params_list(prov_params_t *p, prov_openapi_parameter_t *param,
+    u_char *start, u_char *last)
+{
+    u_char     *end;
+    ngx_str_t   item;
+
+    if (prov_params_get(p, &param->name)) {
+        return prov_params_wrong(p, param->in, &param->name, "repeated",
+                                 "is given more than once");
+    }
+
+    for ( /* void */ ; start <= last; start = end + 1) {
+
+        end = ngx_strlchr(start, last, ',');
+        if (end == NULL) {
+            end = last;
+        }
+
+        if (prov_params_decode(p->request->pool, start, end, &item) != NGX_OK
+            || prov_params_append(p, param, &item) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -410,39 +448,11 @@ static ngx_int_t
 prov_params_set(prov_params_t *p, prov_openapi_parameter_t *param,
     ngx_str_t *key, ngx_str_t *value)
 {
-    u_char      *start, *end, *last;
-    json_t      *object;
-    ngx_str_t    item, *name;
+    json_t     *object;
+    ngx_str_t  *name;
 
     if (param->types == PROV_SCHEMA_ARRAY) {
-
-        if (param->explode) {
-            return prov_params_append(p, param, value);
-        }
-
-        if (prov_params_get(p, &param->name)) {
-            return prov_params_wrong(p, param->in, &param->name, "repeated",
-                                     "is given more than once");
-        }
-
-        start = value->data;
-        last = start + value->len;
-
-        for ( /* void */ ; start <= last; start = end + 1) {
-            end = ngx_strlchr(start, last, ',');
-            if (end == NULL) {
-                end = last;
-            }
-
-            item.data = start;
-            item.len = end - start;
-
-            if (prov_params_append(p, param, &item) != NGX_OK) {
-                return NGX_ERROR;
-            }
-        }
-
-        return NGX_OK;
+        return prov_params_append(p, param, value);
     }
 
     object = p->object;

@@ -117,7 +117,10 @@ prov_variable_identity(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
-/* separated by commas, as a header would have them */
+/*
+ * Separated by commas, as a header would have them; without those that hold a
+ * comma, which would look like two.
+ */
 
 static ngx_int_t
 prov_variable_roles(ngx_http_request_t *r, ngx_http_variable_value_t *v,
@@ -125,7 +128,7 @@ prov_variable_roles(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 {
     u_char                *p;
     size_t                 len;
-    ngx_str_t              text;
+    ngx_str_t              text, *role;
     ngx_uint_t             i;
     prov_request_ctx_t    *ctx;
     prov_auth_identity_t  *identity;
@@ -151,7 +154,11 @@ prov_variable_roles(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     text.data = p;
 
     for (i = 0; i < identity->nroles; i++) {
-        p = ngx_sprintf(p, "%s%V", i ? "," : "", &identity->roles[i]);
+        role = &identity->roles[i];
+
+        if (ngx_strlchr(role->data, role->data + role->len, ',') == NULL) {
+            p = ngx_sprintf(p, "%s%V", p > text.data ? "," : "", role);
+        }
     }
 
     text.len = p - text.data;

@@ -128,6 +128,9 @@ sub new {
     # the workers are another user when the master is root
     chmod 01777, "$directory/sanitizer" or die "$directory/sanitizer: $!";
 
+    # nginx itself forgets what it compiles regular expressions with
+    $self->write_file('leaks', "leak:ngx_regex_malloc\n");
+
     $self->write_file('jwks.json', Provisioning::Test::Token::jwks(
         qw(rsa ec256 ec384 ec521 ed25519)));
     $self->configure(%o);
@@ -228,6 +231,8 @@ sub environment {
         ASAN_OPTIONS => "$common:detect_leaks=$leaks:detect_odr_violation=0"
             . ':strict_string_checks=1:detect_stack_use_after_return=1',
         UBSAN_OPTIONS => "$common:print_stacktrace=1",
+        LSAN_OPTIONS => "suppressions=$self->{directory}/leaks"
+            . ':print_suppressions=0',
     };
 }
 

@@ -10,14 +10,6 @@
 #include "handlers/prov_handlers.h"
 
 
-typedef struct {
-    ngx_array_t    databases;    /* prov_db_conf_t * */
-    ngx_array_t    issuers;      /* prov_auth_issuer_t * */
-    ngx_array_t    apis;         /* prov_openapi_api_t * */
-    ngx_array_t    services;     /* prov_request_service_t * */
-} ngx_http_provisioning_main_conf_t;
-
-
 static ngx_int_t ngx_http_provisioning_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_provisioning_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_provisioning_filter_init(ngx_conf_t *cf);
@@ -50,18 +42,6 @@ static ngx_int_t ngx_http_provisioning_prefix(ngx_conf_t *cf,
     ngx_str_t *value, ngx_str_t *prefix);
 static void ngx_http_provisioning_here(ngx_conf_t *cf,
     prov_request_conf_t *conf);
-static ngx_int_t ngx_http_provisioning_merge_auth(ngx_conf_t *cf,
-    prov_request_conf_t *conf);
-static ngx_int_t ngx_http_provisioning_merge_api(ngx_conf_t *cf,
-    prov_request_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
-static ngx_int_t ngx_http_provisioning_merge_service(ngx_conf_t *cf,
-    prov_request_conf_t *conf);
-static ngx_int_t ngx_http_provisioning_check_require(ngx_conf_t *cf,
-    prov_request_conf_t *prev, prov_request_conf_t *conf);
-static ngx_uint_t ngx_http_provisioning_granted(prov_openapi_api_t *api,
-    ngx_str_t *permission);
-static ngx_uint_t ngx_http_provisioning_reachable(
-    ngx_http_core_loc_conf_t *clcf, ngx_str_t *prefix);
 
 
 static ngx_command_t  ngx_http_provisioning_commands[] = {
@@ -241,7 +221,7 @@ ngx_http_provisioning_init_module(ngx_cycle_t *cycle)
 static ngx_int_t
 ngx_http_provisioning_init_process(ngx_cycle_t *cycle)
 {
-    ngx_http_provisioning_main_conf_t  *pmcf;
+    prov_request_main_conf_t  *pmcf;
 
     pmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_provisioning_module);
@@ -269,9 +249,9 @@ ngx_http_provisioning_exit_process(ngx_cycle_t *cycle)
 static void *
 ngx_http_provisioning_create_main_conf(ngx_conf_t *cf)
 {
-    ngx_http_provisioning_main_conf_t  *pmcf;
+    prov_request_main_conf_t  *pmcf;
 
-    pmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_provisioning_main_conf_t));
+    pmcf = ngx_pcalloc(cf->pool, sizeof(prov_request_main_conf_t));
     if (pmcf == NULL) {
         return NULL;
     }
@@ -286,6 +266,8 @@ ngx_http_provisioning_create_main_conf(ngx_conf_t *cf)
     {
         return NULL;
     }
+
+    pmcf->handlers = prov_handlers;
 
     return pmcf;
 }
@@ -310,60 +292,7 @@ ngx_http_provisioning_merge_loc_conf(ngx_conf_t *cf, void *parent,
     prov_request_conf_t *prev = parent;
     prov_request_conf_t *conf = child;
 
-    ngx_http_core_loc_conf_t  *clcf;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    if (conf->line == 0) {
-        conf->file = prev->file;
-        conf->line = prev->line;
-    }
-
-    if (conf->issuers == NULL) {
-        conf->issuers = prev->issuers;
-    }
-
-    if (conf->require == NULL) {
-        conf->require = prev->require;
-    }
-
-    if (conf->roles == NULL) {
-        conf->roles = prev->roles;
-    }
-
-    if (conf->api == NULL) {
-        conf->api = prev->api;
-        conf->prefix = prev->prefix;
-    }
-
-    if (conf->database.data == NULL) {
-        conf->database = prev->database;
-    }
-
-    /* one set for one list of issuers, so that locations share what the
-       worker remembers of tokens */
-
-    if (conf->issuers == prev->issuers) {
-        conf->auth = prev->auth;
-    }
-
-    if (ngx_http_provisioning_merge_auth(cf, conf) != NGX_OK
-        || ngx_http_provisioning_merge_api(cf, conf, clcf) != NGX_OK
-        || ngx_http_provisioning_check_require(cf, prev, conf) != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    if ((conf->auth || conf->api) && clcf->satisfy == NGX_HTTP_SATISFY_ANY) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"satisfy any\" would let other checks replace that "
-                      "of the token, use \"satisfy all\" in the location "
-                      "with the directive in %s:%ui", conf->file,
-                      conf->line);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return prov_request_merge(cf, prev, conf);
 }
 
 
@@ -371,7 +300,7 @@ static char *
 ngx_http_provisioning_database(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_http_provisioning_main_conf_t *pmcf = conf;
+    prov_request_main_conf_t *pmcf = conf;
 
     return prov_db_block(cf, &pmcf->databases);
 }
@@ -380,7 +309,7 @@ ngx_http_provisioning_database(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *
 ngx_http_provisioning_issuer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_provisioning_main_conf_t *pmcf = conf;
+    prov_request_main_conf_t *pmcf = conf;
 
     return prov_auth_issuer_block(cf, &pmcf->issuers);
 }
@@ -594,7 +523,7 @@ ngx_http_provisioning_document(ngx_conf_t *cf, ngx_str_t *name)
     ngx_uint_t                          i;
     prov_fault_t                        fault;
     prov_openapi_api_t                **api;
-    ngx_http_provisioning_main_conf_t  *pmcf;
+    prov_request_main_conf_t  *pmcf;
 
     pmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_provisioning_module);
@@ -670,263 +599,4 @@ ngx_http_provisioning_here(ngx_conf_t *cf, prov_request_conf_t *conf)
 {
     conf->file = cf->conf_file->file.name.data;
     conf->line = cf->conf_file->line;
-}
-
-
-static ngx_int_t
-ngx_http_provisioning_merge_auth(ngx_conf_t *cf, prov_request_conf_t *conf)
-{
-    ngx_str_t                          *name;
-    ngx_uint_t                          i;
-    prov_auth_set_t                    *set;
-    prov_auth_issuer_t                 *issuer;
-    ngx_http_provisioning_main_conf_t  *pmcf;
-
-    if (conf->auth || conf->issuers == NULL || conf->issuers->nelts == 0) {
-        return NGX_OK;
-    }
-
-    pmcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_provisioning_module);
-
-    set = prov_auth_set_create(cf->pool);
-    if (set == NULL) {
-        return NGX_ERROR;
-    }
-
-    name = conf->issuers->elts;
-
-    for (i = 0; i < conf->issuers->nelts; i++) {
-
-        issuer = prov_auth_issuer_find(&pmcf->issuers, &name[i]);
-
-        if (issuer == NULL) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "unknown issuer \"%V\" in \"provisioning_auth\", "
-                          "there is no \"provisioning_issuer %V { … }\" in "
-                          "the http block, in %s:%ui", &name[i], &name[i],
-                          conf->file, conf->line);
-            return NGX_ERROR;
-        }
-
-        switch (prov_auth_set_add(set, issuer)) {
-
-        case NGX_OK:
-            break;
-
-        case NGX_DECLINED:
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "\"provisioning_auth\" names two issuers with the "
-                          "same iss \"%V\", put their keys into one "
-                          "\"provisioning_issuer\", in %s:%ui",
-                          &issuer->iss, conf->file, conf->line);
-            return NGX_ERROR;
-
-        default:
-            return NGX_ERROR;
-        }
-    }
-
-    conf->auth = set;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_provisioning_merge_api(ngx_conf_t *cf, prov_request_conf_t *conf,
-    ngx_http_core_loc_conf_t *clcf)
-{
-    if (conf->api == NULL && conf->database.data == NULL) {
-        return NGX_OK;
-    }
-
-    if (conf->api == NULL || conf->database.data == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"%s\" needs \"%s\" in the same location, in %s:%ui",
-                      conf->api ? "provisioning_api" : "provisioning_pass",
-                      conf->api ? "provisioning_pass database"
-                                : "provisioning_api document",
-                      conf->file, conf->line);
-        return NGX_ERROR;
-    }
-
-    if (!ngx_http_provisioning_reachable(clcf, &conf->prefix)) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "location \"%V\" never meets a path of \"%V\", which "
-                      "begin with \"%V/\": change the location, or say "
-                      "\"prefix=…\" in \"provisioning_api\", in %s:%ui",
-                      &clcf->name, &conf->api->file, &conf->prefix,
-                      conf->file, conf->line);
-        return NGX_ERROR;
-    }
-
-    if (ngx_http_provisioning_merge_service(cf, conf) != NGX_OK
-        || prov_request_publish(cf, conf) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    /* "if", "limit_except" and nested locations keep the handler */
-
-    if (clcf->handler == NULL) {
-        clcf->handler = prov_request_content;
-    }
-
-    /* errors here have one form; a site's error pages are for its people */
-
-    if (clcf->handler == prov_request_content) {
-        clcf->error_pages = NULL;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_provisioning_merge_service(ngx_conf_t *cf,
-    prov_request_conf_t *conf)
-{
-    ngx_uint_t                          i;
-    prov_request_service_t            **service;
-    ngx_http_provisioning_main_conf_t  *pmcf;
-
-    pmcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_provisioning_module);
-
-    conf->db = prov_db_find(&pmcf->databases, &conf->database);
-
-    if (conf->db == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "unknown database \"%V\" in \"provisioning_pass\", "
-                      "there is no \"provisioning_database %V { … }\" in the "
-                      "http block, in %s:%ui", &conf->database,
-                      &conf->database, conf->file, conf->line);
-        return NGX_ERROR;
-    }
-
-    service = pmcf->services.elts;
-
-    for (i = 0; i < pmcf->services.nelts; i++) {
-        if (service[i]->api == conf->api && service[i]->db == conf->db) {
-            conf->service = service[i];
-            return NGX_OK;
-        }
-    }
-
-    service = ngx_array_push(&pmcf->services);
-    if (service == NULL) {
-        return NGX_ERROR;
-    }
-
-    *service = prov_request_service(cf, conf->api, conf->db, prov_handlers);
-    conf->service = *service;
-
-    return *service ? NGX_OK : NGX_ERROR;
-}
-
-
-static ngx_int_t
-ngx_http_provisioning_check_require(ngx_conf_t *cf,
-    prov_request_conf_t *prev, prov_request_conf_t *conf)
-{
-    ngx_uint_t                   i, j;
-    ngx_array_t                 *any;
-    prov_openapi_api_t          *api;
-    prov_request_requirement_t  *req;
-
-    if (conf->require == NULL) {
-        return NGX_OK;
-    }
-
-    if (conf->auth == NULL) {
-        if (conf->issuers && conf->require == prev->require) {
-            /* "off": what is inherited has no meaning here */
-            return NGX_OK;
-        }
-
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"provisioning_require\" needs \"provisioning_auth "
-                      "issuer\", in %s:%ui", conf->file, conf->line);
-        return NGX_ERROR;
-    }
-
-    api = conf->api ? conf->api : conf->roles;
-    any = conf->require->elts;
-
-    for (i = 0; i < conf->require->nelts; i++) {
-        req = any[i].elts;
-
-        for (j = 0; j < any[i].nelts; j++) {
-
-            if (!req[j].permission) {
-                continue;
-            }
-
-            if (api == NULL) {
-                ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                              "\"provisioning_require permission=%V\" needs "
-                              "\"provisioning_roles document\", which says "
-                              "whom it is granted, in %s:%ui", &req[j].name,
-                              conf->file, conf->line);
-                return NGX_ERROR;
-            }
-
-            if (!ngx_http_provisioning_granted(api, &req[j].name)) {
-                ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                              "unknown permission \"%V\" in "
-                              "\"provisioning_require\", no operation of "
-                              "\"%V\" has it, in %s:%ui", &req[j].name,
-                              &api->file, conf->file, conf->line);
-                return NGX_ERROR;
-            }
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_provisioning_granted(prov_openapi_api_t *api, ngx_str_t *permission)
-{
-    ngx_str_t   *known;
-    ngx_uint_t   i;
-
-    known = api->permissions.elts;
-
-    for (i = 0; i < api->permissions.nelts; i++) {
-        if (known[i].len == permission->len
-            && ngx_strncmp(known[i].data, permission->data, known[i].len)
-               == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-/* A prefix location and the API's prefix must lie on one path. */
-
-static ngx_uint_t
-ngx_http_provisioning_reachable(ngx_http_core_loc_conf_t *clcf,
-    ngx_str_t *prefix)
-{
-    size_t  len;
-
-#if (NGX_PCRE)
-    if (clcf->regex) {
-        return 1;
-    }
-#endif
-
-    if (clcf->noname || clcf->lmt_excpt || clcf->named) {
-        return 1;
-    }
-
-    len = ngx_min(clcf->name.len, prefix->len);
-
-    return ngx_strncmp(clcf->name.data, prefix->data, len) == 0;
 }

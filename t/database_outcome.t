@@ -18,7 +18,7 @@ my $relay = relay($postgres);
 my $nginx = nginx(postgres => $relay,
     database => 'connections 2; queue 64 timeout=10s; query_timeout 20s;');
 $nginx->ready;
-my ($worker) = $nginx->workers;
+my ($worker) = wait_until 'there is a worker', sub { ($nginx->workers)[0] };
 
 # what a server says whose client does not read its answer
 $postgres->allow(qr/FATAL:  connection to client lost/);

@@ -24,7 +24,9 @@ static void prov_db_give(prov_db_pool_t *pool, prov_db_conn_t *conn,
     ngx_queue_t *from);
 static prov_db_conn_t *prov_db_idle(prov_db_pool_t *pool);
 static prov_db_conn_t *prov_db_shared(prov_db_pool_t *pool);
-static void prov_db_limit(prov_db_pool_t *pool, ngx_queue_t *list);
+static void prov_db_limit(prov_db_pool_t *pool);
+static prov_db_query_t *prov_db_newest(prov_db_pool_t *pool);
+static void prov_db_limit_time(prov_db_pool_t *pool, ngx_queue_t *list);
 static void prov_db_grow(prov_db_pool_t *pool, ngx_uint_t wanted);
 static void prov_db_retry(ngx_event_t *ev);
 
@@ -193,10 +195,7 @@ prov_db_dispatch(ngx_event_t *ev)
 
     prov_db_grow(pool, wanted + pool->nwaiting);
 
-    /* lists first: a flood of them turns nobody else away */
-
-    prov_db_limit(pool, &pool->lists);
-    prov_db_limit(pool, &pool->waiting);
+    prov_db_limit(pool);
 }
 
 
@@ -337,29 +336,61 @@ prov_db_shared(prov_db_pool_t *pool)
  */
 
 static void
-prov_db_limit(prov_db_pool_t *pool, ngx_queue_t *list)
+prov_db_limit(prov_db_pool_t *pool)
 {
-    ngx_queue_t      *item, *prev;
     prov_db_query_t  *q;
 
-    while (pool->nwaiting - pool->nfirst > pool->conf->queue
-           && !ngx_queue_empty(list))
-    {
-        q = ngx_queue_data(ngx_queue_last(list), prov_db_query_t, queue);
-
-        if (q->first) {
-            break;
-        }
+    while (pool->nwaiting - pool->nfirst > pool->conf->queue) {
+        q = prov_db_newest(pool);
 
         prov_db_query_taken(q);
         prov_db_query_done(q, PROV_DB_QUEUE_FULL);
     }
 
+    prov_db_limit_time(pool, &pool->waiting);
+    prov_db_limit_time(pool, &pool->lists);
+}
+
+
+/*
+ * Of the longer list, so that a flood of lists leaves room for the rest, and
+ * the other way round.  One that has come back is at the head and stays.
+ */
+
+static prov_db_query_t *
+prov_db_newest(prov_db_pool_t *pool)
+{
+    ngx_queue_t      *longer, *other;
+    prov_db_query_t  *q;
+
+    longer = &pool->waiting;
+    other = &pool->lists;
+
+    if (pool->nlists > pool->nwaiting - pool->nlists) {
+        longer = &pool->lists;
+        other = &pool->waiting;
+    }
+
+    q = ngx_queue_data(ngx_queue_last(longer), prov_db_query_t, queue);
+
+    if (q->first) {
+        q = ngx_queue_data(ngx_queue_last(other), prov_db_query_t, queue);
+    }
+
+    return q;
+}
+
+
+static void
+prov_db_limit_time(prov_db_pool_t *pool, ngx_queue_t *list)
+{
+    ngx_queue_t      *item;
+    prov_db_query_t  *q;
+
     for (item = ngx_queue_last(list);
          item != ngx_queue_sentinel(list);
-         item = prev)
+         item = ngx_queue_prev(item))
     {
-        prev = ngx_queue_prev(item);
         q = ngx_queue_data(item, prov_db_query_t, queue);
 
         if (q->timer.timer_set) {

@@ -84,6 +84,7 @@ prov_openapi_ref(prov_openapi_load_t *load, prov_openapi_kind_e kind,
     noted->from = at->pointer;
     noted->to = to;
     noted->kind = kind;
+    noted->ends = 0;
 
     if (file == 0 && name.len == 0) {
         return NGX_OK;

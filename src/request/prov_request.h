@@ -79,6 +79,17 @@ typedef struct {
 } prov_request_conf_t;
 
 
+/* of the http block */
+
+typedef struct {
+    ngx_array_t                 databases; /* prov_db_conf_t * */
+    ngx_array_t                 issuers;   /* prov_auth_issuer_t * */
+    ngx_array_t                 apis;      /* prov_openapi_api_t * */
+    ngx_array_t                 services;  /* prov_request_service_t * */
+    prov_request_handler_t     *handlers;  /* that x-handler may name */
+} prov_request_main_conf_t;
+
+
 /* What is wrong, in the words of RFC 9457. */
 
 typedef struct {
@@ -124,6 +135,10 @@ struct prov_request_ctx_s {
 extern ngx_module_t  ngx_http_provisioning_module;
 
 
+/* prov_request_merge.c: what a location inherits, and what it must not */
+char *prov_request_merge(ngx_conf_t *cf, prov_request_conf_t *prev,
+    prov_request_conf_t *conf);
+
 /* prov_request_conf.c: what a location is told to do */
 prov_request_service_t *prov_request_service(ngx_conf_t *cf,
     prov_openapi_api_t *api, prov_db_conf_t *db,
@@ -154,6 +169,12 @@ ngx_int_t prov_request_acceptable(ngx_http_request_t *r);
 /* prov_request_params.c: path and query parameters */
 ngx_int_t prov_request_params(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
+
+/* prov_request_value.c: text as JSON; new references, NULL: no memory */
+json_t *prov_value_read(ngx_uint_t types, ngx_str_t *value);
+ngx_int_t prov_value_decode(ngx_pool_t *pool, u_char *start, u_char *last,
+    ngx_str_t *text);
+ngx_uint_t prov_value_utf8(ngx_str_t *text);
 
 /* prov_request_content.c: from the request to the query */
 ngx_int_t prov_request_content(ngx_http_request_t *r);

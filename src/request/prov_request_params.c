@@ -35,13 +35,6 @@ static ngx_int_t prov_params_set(prov_params_t *p,
     prov_openapi_parameter_t *param, ngx_str_t *key, ngx_str_t *value);
 static ngx_int_t prov_params_append(prov_params_t *p,
     prov_openapi_parameter_t *param, ngx_str_t *value);
-static json_t *prov_params_value(ngx_uint_t types, ngx_str_t *value);
-static ngx_uint_t prov_params_integer(ngx_str_t *value, json_int_t *n);
-static ngx_uint_t prov_params_number(ngx_str_t *value, double *d);
-static ngx_int_t prov_params_decode(ngx_pool_t *pool, u_char *start,
-    u_char *last, ngx_str_t *text);
-static ngx_int_t prov_params_hex(u_char c);
-static ngx_uint_t prov_params_utf8(ngx_str_t *text);
 static json_t *prov_params_get(prov_params_t *p, ngx_str_t *name);
 static ngx_int_t prov_params_put(json_t *object, ngx_str_t *name,
     json_t *value);
@@ -221,10 +214,10 @@ prov_params_pair(prov_params_t *p, u_char *start, u_char *last)
 
     equals = ngx_strlchr(start, last, '=');
 
-    rc = prov_params_decode(p->request->pool, start, equals ? equals : last,
+    rc = prov_value_decode(p->request->pool, start, equals ? equals : last,
                             &name);
     if (rc == NGX_OK) {
-        rc = prov_params_decode(p->request->pool, equals ? equals + 1 : last,
+        rc = prov_value_decode(p->request->pool, equals ? equals + 1 : last,
                                 last, &value);
     }
 
@@ -276,7 +269,7 @@ prov_params_list(prov_params_t *p, prov_openapi_parameter_t *param,
             end = last;
         }
 
-        if (prov_params_decode(p->request->pool, start, end, &item) != NGX_OK
+        if (prov_value_decode(p->request->pool, start, end, &item) != NGX_OK
             || prov_params_append(p, param, &item) != NGX_OK)
         {
             return NGX_ERROR;
@@ -320,7 +313,7 @@ prov_params_headers(prov_params_t *p)
             continue;
         }
 
-        if (!prov_params_utf8(&h->value)) {
+        if (!prov_value_utf8(&h->value)) {
             rc = prov_params_wrong(p, PROV_OPENAPI_HEADER, &param[i].name,
                                    "encoding", "is not UTF-8");
 
@@ -479,7 +472,7 @@ prov_params_set(prov_params_t *p, prov_openapi_parameter_t *param,
     }
 
     return prov_params_put(object, name,
-                           prov_params_value(key ? PROV_SCHEMA_STRING
+                           prov_value_read(key ? PROV_SCHEMA_STRING
                                                  : param->types, value));
 }
 
@@ -505,190 +498,11 @@ prov_params_append(prov_params_t *p, prov_openapi_parameter_t *param,
     items = prov_schema_items(param->schema);
     types = items ? prov_schema_types(items) : PROV_SCHEMA_STRING;
 
-    if (json_array_append_new(array, prov_params_value(types, value)) != 0) {
+    if (json_array_append_new(array, prov_value_read(types, value)) != 0) {
         return NGX_ERROR;
     }
 
     return NGX_OK;
-}
-
-
-/*
- * Text as the schema's types have it.  What does not fit stays a string: the
- * validator then says what was expected.
- */
-
-static json_t *
-prov_params_value(ngx_uint_t types, ngx_str_t *value)
-{
-    double      d;
-    json_int_t  n;
-
-    if ((types & PROV_SCHEMA_STRING) == 0) {
-
-        if ((types & (PROV_SCHEMA_INTEGER|PROV_SCHEMA_NUMBER))
-            && prov_params_integer(value, &n))
-        {
-            return json_integer(n);
-        }
-
-        if ((types & PROV_SCHEMA_NUMBER) && prov_params_number(value, &d)) {
-            return json_real(d);
-        }
-
-        if (types & PROV_SCHEMA_BOOLEAN) {
-
-            if (value->len == 4 && ngx_strncmp(value->data, "true", 4) == 0) {
-                return json_true();
-            }
-
-            if (value->len == 5 && ngx_strncmp(value->data, "false", 5) == 0)
-            {
-                return json_false();
-            }
-        }
-    }
-
-    return json_stringn((char *) value->data, value->len);
-}
-
-
-/* decimal, no sign but "-", no leading zeros, within 15 digits */
-
-static ngx_uint_t
-prov_params_integer(ngx_str_t *value, json_int_t *n)
-{
-    size_t      i, start;
-    json_int_t  number;
-
-    start = (value->len && value->data[0] == '-') ? 1 : 0;
-
-    if (value->len - start == 0 || value->len - start > 15
-        || (value->data[start] == '0' && value->len - start > 1))
-    {
-        return 0;
-    }
-
-    number = 0;
-
-    for (i = start; i < value->len; i++) {
-        if (value->data[i] < '0' || value->data[i] > '9') {
-            return 0;
-        }
-
-        number = number * 10 + (value->data[i] - '0');
-    }
-
-    *n = start ? -number : number;
-
-    return 1;
-}
-
-
-/* A JSON number is one here too: jansson reads it. */
-
-static ngx_uint_t
-prov_params_number(ngx_str_t *value, double *d)
-{
-    json_t             *number;
-    ngx_uint_t          ok;
-    prov_json_error_t   err;
-
-    if (value->len > 32) {
-        return 0;
-    }
-
-    number = prov_json_parse(value->data, value->len, 0, &err);
-    if (number == NULL) {
-        return 0;
-    }
-
-    ok = json_is_real(number);
-    *d = json_real_value(number);
-
-    json_decref(number);
-
-    return ok;
-}
-
-
-/*
- * Percent-decoding of application/x-www-form-urlencoded.  NGX_DECLINED for a
- * bad escape, a NUL, or what is not UTF-8.
- */
-
-static ngx_int_t
-prov_params_decode(ngx_pool_t *pool, u_char *start, u_char *last,
-    ngx_str_t *text)
-{
-    u_char     *d, *s;
-    ngx_int_t   hi, lo;
-
-    text->data = ngx_pnalloc(pool, last - start + 1);
-    if (text->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    d = text->data;
-
-    for (s = start; s < last; s++) {
-
-        if (*s == '+') {
-            *d++ = ' ';
-            continue;
-        }
-
-        if (*s != '%') {
-            *d++ = *s;
-            continue;
-        }
-
-        if (last - s < 3) {
-            return NGX_DECLINED;
-        }
-
-        hi = prov_params_hex(s[1]);
-        lo = prov_params_hex(s[2]);
-
-        if (hi < 0 || lo < 0 || (hi | lo) == 0) {
-            return NGX_DECLINED;
-        }
-
-        *d++ = (u_char) (hi << 4 | lo);
-        s += 2;
-    }
-
-    text->len = d - text->data;
-
-    return prov_params_utf8(text) ? NGX_OK : NGX_DECLINED;
-}
-
-
-static ngx_int_t
-prov_params_hex(u_char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-
-    c |= 0x20;
-
-    return (c >= 'a' && c <= 'f') ? c - 'a' + 10 : -1;
-}
-
-
-/* jansson takes nothing else */
-
-static ngx_uint_t
-prov_params_utf8(ngx_str_t *text)
-{
-    json_t  *check;
-
-    check = json_stringn((char *) text->data, text->len);
-
-    json_decref(check);
-
-    return check != NULL;
 }
 
 

@@ -82,6 +82,8 @@ it that is ready.
 
 C<< tcp => 1 >> listens on 127.0.0.1, too; C<< settings => { … } >> are
 postgresql.conf's; C<< start => 0 >> leaves it stopped.
+C<< standby_of => $postgres >> replicates another one, whose settings must have
+C<wal_level> and C<max_wal_senders> for it.
 
 =item $nginx = nginx(%pieces)
 

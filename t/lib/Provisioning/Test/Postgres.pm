@@ -156,14 +156,25 @@ sub attach {
 }
 
 
-# new(directory, template, tcp => reserved port, settings => {…}, …)
+# new(directory, template, tcp => reserved port, settings => {…},
+#     standby_of => another one, …)
 
 sub new {
     my ($class, $directory, $template, %o) = @_;
 
     mkdir $directory or die "$directory: $!";
-    command(undef, 'cp', '-a', '--reflink=auto', "$template/data",
-            "$directory/data");
+
+    if (my $primary = $o{standby_of}) {
+        give($directory);
+        command(user(), programs() . '/pg_basebackup', '-D', "$directory/data",
+                '--write-recovery-conf', '--checkpoint=fast', '--no-sync',
+                '-d', $primary->url);
+        $o{settings} = { %{ $primary->{settings} }, %{ $o{settings} || {} } };
+
+    } else {
+        command(undef, 'cp', '-a', '--reflink=auto', "$template/data",
+                "$directory/data");
+    }
 
     my $self = $class->attach("$directory/data", "$directory/postgres.log");
     $self->{settings} = $o{settings} || {};

@@ -25,6 +25,9 @@ use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use Test::More;
 
+# a run that is interrupted cleans up, too
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
+
 my $root    = abs_path(dirname(__FILE__) . '/..');
 my $dir     = tempdir(CLEANUP => 1);
 my $package = 'libtest-json-schema-acceptance-perl';

@@ -33,6 +33,9 @@ our @EXPORT = qw(
 );
 
 our $root = abs_path(dirname(__FILE__) . '/../..');
+# a run that is interrupted cleans up, too
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
+
 our $dir  = tempdir(CLEANUP => 1);
 our $json = JSON::PP->new->canonical->utf8->allow_nonref;
 our $now  = 1_900_000_000;

@@ -19,6 +19,7 @@ static void prov_db_wire_finish(prov_db_conn_t *conn);
 static void prov_db_wire_error(prov_db_conn_t *conn, prov_db_query_t *q);
 static ngx_uint_t prov_db_wire_failed(PGresult *result);
 static ngx_uint_t prov_db_wire_fatal(PGresult *result);
+static ngx_uint_t prov_db_wire_dropped(PGresult *result);
 static ngx_uint_t prov_db_wire_pending(prov_db_conn_t *conn);
 
 
@@ -302,10 +303,15 @@ prov_db_wire_error(prov_db_conn_t *conn, prov_db_query_t *q)
 
     state = PQresultErrorField(q->result, PG_DIAG_SQLSTATE);
 
-    /* not prepared (any more), or its result has changed since */
+    /*
+     * not prepared (any more), or its result has changed since, or a function
+     * that a migration has just replaced was dropped under the statement
+     */
 
     stale = ngx_strcmp(state, "26000") == 0
-            || (ngx_strcmp(state, "0A000") == 0 && !q->preparing);
+            || (ngx_strcmp(state, "0A000") == 0 && !q->preparing)
+            || (ngx_strcmp(state, "XX000") == 0
+                && prov_db_wire_dropped(q->result));
 
     if ((stale || (q->preparing && !q->prepared))
         && conn->generation[q->statement] == q->generation)
@@ -355,6 +361,22 @@ prov_db_wire_fatal(PGresult *result)
     severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
 
     return severity && ngx_strcmp(severity, "ERROR") != 0;
+}
+
+
+/* PostgreSQL has no SQLSTATE for this, and translates no such message */
+
+static ngx_uint_t
+prov_db_wire_dropped(PGresult *result)
+{
+    const char  *message;
+
+    static const char  dropped[] = "cache lookup failed for function ";
+
+    message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+    return message
+           && ngx_strncmp(message, dropped, sizeof(dropped) - 1) == 0;
 }
 
 

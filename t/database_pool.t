@@ -120,8 +120,10 @@ for my $workers (1, 2) {
 
 # Who has to wait, and who is turned away.
 
-my $nginx = gateway_with('connections 1 pipeline=1; queue 2 timeout=1s;');
-my $slow = asking($nginx, 'rest?ms=2500');
+my $nginx = gateway_with('connections 1 pipeline=1; queue 2 timeout=1s;'
+    . ' query_timeout 60s;');
+lab_hold($postgres);
+my $slow = asking($nginx, 'rest?hold=1');
 wait_until 'it runs', sub { lab_waits($postgres) };
 my $begun = time;
 my @waiting = map { asking($nginx, 'rest') } 1 .. 2;
@@ -136,34 +138,62 @@ for (@waiting) {
     is $r->code, 'queue_timeout', 'but gets another code';
 }
 cmp_ok time - $begun, '>=', 1, 'after the queue time';
+lab_release($postgres);
 is $slow->()->status, 200, 'the one that ran is answered';
 is ask($nginx, 'rest')->status, 200, 'and the next one, too';
 leave($nginx);
 
+# Who would have to stand behind a slow one gets another connection.
+
+$nginx = gateway_with('connections 2; queue 64 timeout=60s;'
+    . ' query_timeout 60s;');
+lab_hold($postgres);
+$slow = asking($nginx, 'rest?hold=1');
+wait_until 'it runs', sub { lab_waits($postgres) };
+select undef, undef, undef, 0.1;
+is_deeply [map { ask($nginx, 'rest')->status } 1 .. 5], [(200) x 5],
+    'nobody waits for a slow one while another connection can be had';
+is lab_waits($postgres), 1, 'it runs all the while';
+lab_release($postgres);
+$slow->();
+leave($nginx);
+
 # A slow list is nobody's neighbour.
 
-$nginx = gateway_with('connections 2; queue 64 timeout=20s;');
-my @lists = map { asking($nginx, 'list?ms=1500') } 1 .. 3;
+$nginx = gateway_with('connections 2; queue 64 timeout=60s;'
+    . ' query_timeout 60s;');
+lab_hold($postgres);
+my @lists = map { asking($nginx, 'list?hold=1') } 1 .. 3;
 wait_until 'a list runs', sub { lab_waits($postgres) };
 is_deeply { map { ask($nginx, 'rest')->status => 1 } 1 .. 30 }, { 200 => 1 },
     'while lists run other requests are answered';
 is lab_waits($postgres), 1,
     'the lists have one of two connections, and the others wait';
+lab_release($postgres);
 is_deeply [map { $_->()->status } @lists], [(200) x 3], 'they get their turns';
 
-my $three = gateway_with('connections 3; queue 64 timeout=20s;');
-@lists = map { asking($three, 'list?ms=1500') } 1 .. 3;
+my $three = gateway_with('connections 3; queue 64 timeout=60s;'
+    . ' query_timeout 60s;');
+lab_hold($postgres);
+@lists = map { asking($three, 'list?hold=1') } 1 .. 3;
 my @gets = map { asking($three, 'rest') } 1 .. 3;
 wait_until 'a list runs', sub { lab_waits($postgres) };
 is_deeply [map { $_->()->status } @gets], [(200) x 3], 'requests are answered';
-cmp_ok lab_waits($postgres), '<=', 1,
+is_deeply [map { ask($three, 'rest')->status } 1 .. 10], [(200) x 10],
+    'one after the other';
+is lab_waits($postgres), 1,
     'lists never have more than half of the connections';
+lab_release($postgres);
 $_->() for @lists;
 
-my $one = gateway_with('connections 1; queue 64 timeout=20s;');
-my $list = asking($one, 'list?ms=300');
+my $one = gateway_with('connections 1; queue 64 timeout=60s;'
+    . ' query_timeout 60s;');
+lab_hold($postgres);
+my $list = asking($one, 'list?hold=1');
 wait_until 'the list runs', sub { lab_waits($postgres) };
 my $get = asking($one, 'rest');
+settle($one);
+lab_release($postgres);
 is $list->()->status, 200, 'where there is one connection a list has that';
 is $get->()->status, 200, 'and then the others have it';
 
@@ -181,12 +211,16 @@ for my $gateway ($one, $nginx) {
 
 # A flood of lists leaves room in the queue, and so does a flood of others.
 
-my $flooded = gateway_with('connections 2 pipeline=1; queue 4 timeout=20s;');
-@gets = map { asking($flooded, 'rest?ms=700') } 1 .. 2;
+my $flooded = gateway_with('connections 2 pipeline=1; queue 4 timeout=60s;'
+    . ' query_timeout 60s;');
+lab_hold($postgres);
+@gets = map { asking($flooded, 'rest?hold=1') } 1 .. 2;
 wait_until 'both connections are busy', sub { lab_waits($postgres) == 2 };
-@lists = map { asking($flooded, 'list?ms=200') } 1 .. 8;
+@lists = map { asking($flooded, 'list') } 1 .. 8;
 settle($flooded);
 push @gets, map { asking($flooded, 'rest') } 1 .. 2;
+settle($flooded);
+lab_release($postgres);
 is_deeply [map { $_->()->status } @gets], [(200) x 4],
     'a flood of lists does not turn other requests away';
 my %answers;
@@ -194,11 +228,14 @@ $answers{ $_->code || $_->status }++ for map { $_->() } @lists;
 is_deeply \%answers, { 200 => 2, overloaded => 6 },
     'but lists, down to half of the queue';
 
-@gets = map { asking($flooded, 'rest?ms=700') } 1 .. 2;
+lab_hold($postgres);
+@gets = map { asking($flooded, 'rest?hold=1') } 1 .. 2;
 wait_until 'both connections are busy', sub { lab_waits($postgres) == 2 };
 @lists = map { asking($flooded, 'list') } 1 .. 2;
 settle($flooded);
 @waiting = map { asking($flooded, 'rest') } 1 .. 8;
+settle($flooded);
+lab_release($postgres);
 is_deeply [map { $_->()->status } @gets, @lists], [(200) x 4],
     'a flood of other requests does not turn lists away';
 %answers = ();

@@ -24,6 +24,8 @@ static void prov_db_give(prov_db_pool_t *pool, prov_db_conn_t *conn,
     ngx_queue_t *from);
 static prov_db_conn_t *prov_db_idle(prov_db_pool_t *pool);
 static prov_db_conn_t *prov_db_shared(prov_db_pool_t *pool);
+static ngx_uint_t prov_db_slow(prov_db_conn_t *conn);
+static ngx_uint_t prov_db_growing(prov_db_pool_t *pool);
 static void prov_db_limit(prov_db_pool_t *pool);
 static prov_db_query_t *prov_db_newest(prov_db_pool_t *pool);
 static void prov_db_limit_time(prov_db_pool_t *pool, ngx_queue_t *list);
@@ -242,7 +244,10 @@ prov_db_dispatch_lists(prov_db_pool_t *pool)
 }
 
 
-/* Returns how many had to join a connection that was busy already. */
+/*
+ * Returns how many had to join a connection that was busy already.  Who could
+ * only join a slow one waits for a new one, as long as one can be had.
+ */
 
 static ngx_uint_t
 prov_db_dispatch_rest(prov_db_pool_t *pool)
@@ -258,7 +263,9 @@ prov_db_dispatch_rest(prov_db_pool_t *pool)
 
         if (conn == NULL) {
             conn = prov_db_shared(pool);
-            if (conn == NULL) {
+            if (conn == NULL
+                || (prov_db_slow(conn) && prov_db_growing(pool)))
+            {
                 break;
             }
 
@@ -320,12 +327,34 @@ prov_db_shared(prov_db_pool_t *pool)
             continue;
         }
 
-        if (best == NULL || conn->nsent < best->nsent) {
+        if (best == NULL || prov_db_slow(conn) < prov_db_slow(best)
+            || (prov_db_slow(conn) == prov_db_slow(best)
+                && conn->nsent < best->nsent))
+        {
             best = conn;
         }
     }
 
     return best;
+}
+
+
+static ngx_uint_t
+prov_db_slow(prov_db_conn_t *conn)
+{
+    prov_db_query_t  *q;
+
+    q = ngx_queue_data(ngx_queue_head(&conn->sent), prov_db_query_t, queue);
+
+    return ngx_current_msec - q->sent > PROV_DB_SLOW;
+}
+
+
+static ngx_uint_t
+prov_db_growing(prov_db_pool_t *pool)
+{
+    return pool->backoff == 0
+           && (pool->nconnecting || !ngx_queue_empty(&pool->closed));
 }
 
 

@@ -17,6 +17,9 @@
    what they were prepared as before stays in the server's memory */
 #define PROV_DB_REPREPARED    32
 
+/* a connection that owes its next answer for so long is joined last */
+#define PROV_DB_SLOW          20      /* ms */
+
 /* wait between two attempts to connect, doubled from the first to the last */
 #define PROV_DB_BACKOFF_MIN   50      /* ms */
 #define PROV_DB_BACKOFF_MAX   1000    /* ms */

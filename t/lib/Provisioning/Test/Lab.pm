@@ -6,14 +6,29 @@ package Provisioning::Test::Lab;
 #     my $postgres = postgres();
 #     my $nginx = nginx(postgres => $postgres, locations => lab($postgres));
 #
-#     GET  /api/lab/rest?ms=…&bytes=…   shares a connection
-#     GET  /api/lab/list?ms=…&limit=…   a list: has its connection alone
-#     POST /api/lab/notes               {"text": …, "ms": …, "commit_ms": …}:
-#                                       a row of lab.notes; takes its time
-#                                       before its audit entry, or at commit
-#     GET  /api/lab/forget              the session forgets its statements
+#     GET  /api/lab/rest?ms=…&hold=…&bytes=…
+#         shares a connection
+#     GET  /api/lab/list?ms=…&hold=…&limit=…
+#         a list: has its connection alone
+#     POST /api/lab/notes {"text": …, "ms": …, "hold": …, "commit_ms": …}
+#         a row of lab.notes; takes its time before its audit entry, or at
+#         commit
+#     GET  /api/lab/forget
+#         the session forgets its statements
 #
-# lab_waits($postgres) says how many of these take their time at this moment.
+# With hold=1 they do not end between lab_hold($postgres) and
+# lab_release($postgres).  lab_waits($postgres) says how many are running.
+#
+# lab_load($nginx, keep => 1) makes notes in the background, one after the
+# other, and reads between them; keep => 1 does so over connections that are
+# kept.  lab_verdict($postgres, @jobs) ends such jobs and compares what they
+# were told with what is there:
+#
+#     answers   how often each status or code was answered, to notes and reads
+#     wrong     notes whose answer is not what the table says
+#     dropped   requests on new connections that got no answer at all
+#     closed    requests on kept connections that got none, as may happen when
+#               the server closes a connection that it finds idle
 
 use strict;
 use warnings;
@@ -21,7 +36,7 @@ use warnings;
 use Exporter 'import';
 use JSON::PP ();
 
-our @EXPORT = qw(lab lab_waits);
+our @EXPORT = qw(lab lab_waits lab_hold lab_release lab_load lab_verdict);
 
 
 # Makes functions and document; what nginx needs of it, as "locations".
@@ -52,7 +67,84 @@ sub lab_waits {
     my ($postgres) = @_;
 
     return $postgres->value('select count(*) from pg_stat_activity'
-        . " where usename = 'prov_partner' and wait_event = 'PgSleep'");
+        . " where usename = 'prov_partner' and state = 'active'");
+}
+
+sub lab_hold    { $_[0]->sql('insert into lab.gate default values') }
+sub lab_release { $_[0]->sql('delete from lab.gate') }
+
+
+my $loads = 0;
+
+sub lab_load {
+    my ($nginx, %o) = @_;
+    my $name = "load-$$-" . ++$loads;
+
+    return Provisioning::Test::background(sub {
+        my ($go_on) = @_;
+        my (@made, %reads, $kept);
+        my ($dropped, $closed) = (0, 0);
+
+        my $ask = sub {
+            my ($method, $path, %request) = @_;
+            my $used = $kept;
+
+            my $r = eval {
+                $kept ||= $nginx->connection;
+                $kept->send_request($method, "/api/lab/$path",
+                    token => Provisioning::Test::token(), keep => $o{keep},
+                    %request) or return;
+                $kept->read_response(timeout => 60);
+            };
+
+            undef $kept unless $r && $o{keep}
+                && lc($r->header('Connection') || '') ne 'close';
+            return $r if $r;
+
+            $used ? $closed++ : $dropped++;
+            return;
+        };
+
+        while ($go_on->() || @made < 5) {
+            my $text = "$name-" . @made;
+            my $r = $ask->(POST => 'notes',
+                json => { text => $text, ms => $o{ms} || 0 });
+
+            push @made, [$text, $r ? $r->code || $r->status : 'none'];
+
+            $r = $ask->(GET => 'rest') or next;
+            $reads{ $r->code || $r->status }++;
+        }
+
+        return [\@made, \%reads, $dropped, $closed];
+    });
+}
+
+
+sub lab_verdict {
+    my ($postgres, @jobs) = @_;
+    my %verdict = (wrong => [], dropped => 0, closed => 0);
+
+    for my $result (map { $_->finish } @jobs) {
+        my ($made, $reads, $dropped, $closed) = @$result;
+
+        $verdict{answers}{$_} += $reads->{$_} for keys %$reads;
+        $verdict{dropped} += $dropped;
+        $verdict{closed} += $closed;
+
+        for (@$made) {
+            my ($text, $answer) = @$_;
+            my $rows = $postgres->value(
+                'select count(*) from lab.notes where text = ?', $text);
+
+            $verdict{answers}{$answer}++;
+            push @{ $verdict{wrong} }, "$text was answered $answer and is"
+                . " there $rows times" unless $answer eq '201' ? $rows == 1
+                    : $answer eq 'outcome_unknown' ? $rows < 2 : $rows == 0;
+        }
+    }
+
+    return \%verdict;
 }
 
 
@@ -85,8 +177,8 @@ sub document {
         'x-database-schema' => 'lab',
         'x-roles'           => { 'partner-admin' => ['lab:*'] },
         paths => {
-            '/rest'   => $read->('rest', 'ms', 'bytes'),
-            '/list'   => $read->('list', 'ms', 'limit'),
+            '/rest'   => $read->('rest', 'ms', 'hold', 'bytes'),
+            '/list'   => $read->('list', 'ms', 'hold', 'limit'),
             '/forget' => $read->('forget'),
             '/notes'  => { post => {
                 operationId    => 'note',
@@ -100,6 +192,7 @@ sub document {
                         properties => {
                             text      => { type => 'string' },
                             ms        => $number,
+                            hold      => $number,
                             commit_ms => $number,
                         },
                         additionalProperties => JSON::PP::false,
@@ -120,14 +213,19 @@ sub install {
         . ' security definer';
 
     my ($asked, $posted, $at_commit) = map {
-        "perform pg_sleep(coalesce(($_)::int, 0) / 1000.0)"
-    } "params ->> 'ms'", "input ->> 'ms'", 'new.commit_ms';
+        "perform pg_sleep(coalesce(($_->[0])::int, 0) / 1000.0);
+        while ($_->[1])::int > 0 and exists (select from lab.gate) loop
+            perform pg_sleep(0.02);
+        end loop"
+    } (map { ["$_ ->> 'ms'", "$_ ->> 'hold'"] } 'params', 'input'),
+        ['new.commit_ms', 0];
 
     $postgres->sql($_) for
         'create schema lab',
         'grant usage on schema lab to prov_partner',
         'create table lab.notes (id uuid primary key, text text,'
             . ' commit_ms int)',
+        'create table lab.gate ()',
         "create function lab.rest$arguments as \$\$
         begin
             $asked;

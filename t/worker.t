@@ -132,7 +132,7 @@ ok $nginx->stop('QUIT'), 'then they leave';
 quiet();
 
 for my $signal ('TERM', 'INT') {
-    $nginx = nginx(postgres => $postgres, locations => $lab,
+    $nginx = nginx(postgres => $postgres, locations => $lab, leaks => 0,
         database => $DATABASE);
     lab_hold($postgres);
     my @row = (asking($nginx, 'rest?hold=1'), asking($nginx, 'list?hold=1'),
@@ -147,10 +147,31 @@ for my $signal ('TERM', 'INT') {
     cmp_ok notes($signal), '<=', 1, "$signal: a change is made once, or not";
 }
 
+# Other ways to take events: handlers run later than they are called for.
+
+for my $events ('accept_mutex on;', 'multi_accept on;') {
+    $nginx = nginx(postgres => $postgres, locations => $lab, workers => 2,
+        database => $DATABASE, events => $events);
+    my @load = map { lab_load($nginx) } 1 .. 4;
+    my $so_far = $postgres->value('select count(*) from lab.notes');
+    wait_until 'the load goes on', sub {
+        $postgres->value('select count(*) from lab.notes') > $so_far + 50
+    };
+    $postgres->restart;
+    wait_until 'the load goes on', sub {
+        $postgres->value('select count(*) from lab.notes') > $so_far + 100
+    };
+    my $verdict = lab_verdict($postgres, @load);
+    is_deeply [$verdict->{dropped}, $verdict->{wrong}], [0, []],
+        "$events: everything is answered, as it was done, over a restart";
+    ok $nginx->stop, "$events: nginx leaves";
+    quiet();
+}
+
 # The master is the worker.
 
 $nginx = nginx(postgres => $postgres, locations => $lab, master => 'off',
-    database => $DATABASE);
+    leaks => 0, database => $DATABASE);
 is status($nginx, 'rest'), 200, 'without a master process requests are served';
 is noting($nginx, text => 'single')->read_response->status, 201,
     'and so are changes';

@@ -31,7 +31,7 @@ prov_openapi_bundle(prov_openapi_load_t *load)
     prov_openapi_moved_t  *moved;
 
     at.json = load->root;
-    ngx_str_null(&at.pointer);
+    ngx_str_set(&at.pointer, "");
 
     load->file = 0;
 

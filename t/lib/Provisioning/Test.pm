@@ -93,6 +93,7 @@ Starts nginx.  Pieces of its configuration, all optional:
     address    of provisioning_database's "server", instead
     workers, master  of worker_processes, master_process
     main       directives of the main context
+    events     in "events"
     database   in provisioning_database; "connections 2;" by default
     conninfo   its "conninfo", instead of the role prov_partner's
     issuer     in the issuer "test", which has all of our keys' public halves
@@ -100,6 +101,8 @@ Starts nginx.  Pieces of its configuration, all optional:
     api        in "location /api/provisioning/"
     config     the whole text, instead of all of these
     start      0: only write the configuration
+    leaks      0: the test has nginx end with requests that it abandons, and
+               a sanitizer would call that a leak
 
 In all of them C<%%NAME%%> is replaced: DIR (its directory), PORT and H2_PORT
 (its listening sockets; HTTP/2 without TLS is on the second), DATABASE (the

@@ -34,6 +34,7 @@ master_process <<master>>;
 
 events {
     worker_connections 2048;
+    <<events>>
 }
 
 http {
@@ -91,7 +92,8 @@ my %defaults = (
     conninfo => 'dbname=provisioning user=prov_partner',
 );
 
-my @pieces = qw(workers master main database conninfo issuer http server api locations);
+my @pieces = qw(workers master main events database conninfo issuer http server
+                api locations);
 
 my @ordinary;    # no line of an error log is expected by default
 
@@ -119,6 +121,7 @@ sub new {
             JWKS     => "$directory/jwks.json",
         },
         allowed   => [@ordinary],
+        leaks     => defined $o{leaks} ? $o{leaks} : 1,
     }, $class;
 
     for my $made ('temp', 'sanitizer') {
@@ -265,7 +268,7 @@ sub start {
     $self->{process} = Provisioning::Test::Process->spawn(
         name => 'nginx', dies => 'TERM',
         output => "$self->{directory}/output.log",
-        env => $self->environment(1),
+        env => $self->environment($self->{leaks}),
         command => [$binary, '-p', "$self->{directory}/",
                     '-c', "$self->{directory}/nginx.conf", '-e', $self->{log}]);
 

@@ -114,20 +114,21 @@ sub addition {
     my $db = $cluster->database('addition');
     my $sql = copy();
     migrate($sql, $db);
+    my $latest = value($db, 'select max(version) from prov.migrations');
 
-    file("$sql/migrations/0002_one.sql",
+    file("$sql/migrations/9001_one.sql",
         "create table prov.one (id int);\nselect 1 / 0;\n");
     my ($code, $out) = migrate($sql, $db);
     isnt $code, 0, 'a migration that fails stops everything';
-    like $out, qr{migrations/0002_one\.sql:2: ERROR:  division by zero},
+    like $out, qr{migrations/9001_one\.sql:2: ERROR:  division by zero},
         'and says where';
     is value($db, "select to_regclass('prov.one')"), undef,
         'nothing of it is left';
-    is value($db, 'select max(version) from prov.migrations'), 1,
+    is value($db, 'select max(version) from prov.migrations'), $latest,
         'it is not recorded';
 
-    file("$sql/migrations/0002_one.sql", "create table prov.one (id int);\n");
-    file("$sql/migrations/0003_two.sql", "-- migrate: outside a transaction\n"
+    file("$sql/migrations/9001_one.sql", "create table prov.one (id int);\n");
+    file("$sql/migrations/9002_two.sql", "-- migrate: outside a transaction\n"
         . "create index concurrently if not exists one_id on prov.one (id);\n");
     ($code, $out) = migrate($sql, $db);
     is $code, 0, 'mended, it is applied, and the next one too' or diag $out;
@@ -137,8 +138,8 @@ sub addition {
         . "where indexrelid = 'prov.one_id'::regclass"), 1,
         'one that must not run in a transaction does not';
     is value($db, "select string_agg(name, ' ' order by version) "
-        . 'from prov.migrations where version > 1'),
-        '0002_one.sql 0003_two.sql', 'both are recorded';
+        . 'from prov.migrations where version > 9000'),
+        '9001_one.sql 9002_two.sql', 'both are recorded';
 
     file("$sql/partner/broken.sql",
         "create or replace function partner.broken() returns int "
@@ -182,11 +183,11 @@ sub refusals {
         '0001_renamed.sql is not what was applied as 0001_partners');
     rename "$sql/migrations/0001_renamed.sql", $first;
 
-    file("$sql/migrations/0002_commit.sql",
+    file("$sql/migrations/9001_commit.sql",
         "create table prov.x ();\nrollback;\n");
     $refused->('a file that ends its transaction',
-        '0002_commit.sql ends the transaction it runs in');
-    unlink "$sql/migrations/0002_commit.sql";
+        '9001_commit.sql ends the transaction it runs in');
+    unlink "$sql/migrations/9001_commit.sql";
 
     for my $name (qw(2_short.sql 0002_Upper.sql 0002-dash.sql 0002_.sql
         0002_text.txt), '0002_a b.sql')
@@ -212,16 +213,16 @@ sub refusals {
 
     # a database that is ahead of the release
 
-    file("$sql/migrations/0003_later.sql", "select 1;\n");
+    file("$sql/migrations/9003_later.sql", "select 1;\n");
     my ($code, $out) = migrate($sql, $db);
     is $code, 0, 'a number may be left out' or diag $out;
     $before = catalog($db);
-    file("$sql/migrations/0002_late.sql", "select 1;\n");
+    file("$sql/migrations/9002_late.sql", "select 1;\n");
     $refused->('a file before the last one applied',
-        '0002_late.sql was never applied, but a later one was');
-    unlink glob "$sql/migrations/000[23]*";
+        '9002_late.sql was never applied, but a later one was');
+    unlink glob "$sql/migrations/900[23]*";
     $refused->('a release older than the database', 'this release does not '
-        . 'know what was applied to the database: 0003_later.sql');
+        . 'know what was applied to the database: 9003_later.sql');
 
     ($code, $out) = $cluster->run('sql/migrate', '--help');
     is $code, 2, 'an option is refused';

@@ -49,6 +49,7 @@ typedef struct {
     ngx_uint_t                  outcome;   /* statement */
     ngx_uint_t                  ready;     /* statement */
     ngx_str_t                   inventory; /* prov.ready's first argument */
+    void                       *threads;   /* ngx_thread_pool_t * */
 } prov_request_service_t;
 
 
@@ -101,7 +102,8 @@ typedef struct {
 } prov_problem_t;
 
 
-typedef struct prov_request_ctx_s  prov_request_ctx_t;
+typedef struct prov_request_ctx_s    prov_request_ctx_t;
+typedef struct prov_request_check_s  prov_request_check_t;
 
 struct prov_request_ctx_s {
     prov_request_conf_t        *conf;      /* of the access phase */
@@ -110,6 +112,7 @@ struct prov_request_ctx_s {
     prov_openapi_operation_t   *operation;
     prov_request_call_t        *call;
     prov_schema_t              *schema;    /* of the body that is read */
+    prov_request_check_t       *check;     /* of that body */
     prov_auth_identity_t       *identity;
     ngx_str_t                   tenant;
     ngx_str_t                   args[PROV_DB_PARAMS];  /* of the statement */
@@ -183,7 +186,33 @@ ngx_int_t prov_request_content(ngx_http_request_t *r);
 ngx_int_t prov_request_body_type(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, prov_schema_t **schema);
 ngx_int_t prov_request_body(ngx_http_request_t *r, prov_request_ctx_t *ctx,
-    prov_schema_t *schema);
+    void (*resume)(ngx_http_request_t *r));
+ngx_int_t prov_request_body_result(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx);
+
+/* prov_request_check.c: is it what the operation takes? */
+
+struct prov_request_check_s {
+    ngx_chain_t                *body;      /* set by the caller, down to … */
+    size_t                      len;       /* of it */
+    prov_schema_t              *schema;
+    void                       *threads;   /* ngx_thread_pool_t * */
+    void                      (*resume)(ngx_http_request_t *r);
+    ngx_str_t                   text;      /* … this: room for len + 1 */
+
+    ngx_int_t                   rc;        /* NGX_DECLINED: see err, report;
+                                              NGX_BUSY: nobody had time */
+    prov_json_error_t           err;       /* code 0: it is JSON */
+    prov_schema_report_t        report;
+
+    ngx_http_request_t         *request;   /* while a thread has it */
+    ngx_pool_t                 *pool;
+    unsigned                    in_file:1; /* some of it */
+    unsigned                    required:1;
+};
+
+ngx_int_t prov_request_check(ngx_http_request_t *r,
+    prov_request_check_t *check);
 
 /* prov_request_query.c: the round trip */
 ngx_int_t prov_request_query(ngx_http_request_t *r, prov_request_ctx_t *ctx);

@@ -1,6 +1,6 @@
 /*
- * What was sent: its media type before it is read, then its bytes from
- * wherever nginx has put them, then JSON, then the schema.
+ * What was sent: its media type before it is read, then whether it is what the
+ * operation takes.
  */
 
 #include "request/prov_request.h"
@@ -11,12 +11,8 @@ static ngx_int_t prov_request_body_match(ngx_str_t *type,
 static ngx_uint_t prov_request_body_charset(u_char *p, u_char *last);
 static ngx_int_t prov_request_body_types(ngx_http_request_t *r,
     prov_openapi_operation_t *op);
-static ngx_int_t prov_request_body_text(ngx_http_request_t *r,
-    ngx_str_t *text);
-static ngx_int_t prov_request_body_copy(ngx_http_request_t *r,
-    ngx_chain_t *cl, ngx_str_t *text);
-static ngx_int_t prov_request_body_validate(ngx_http_request_t *r,
-    prov_schema_t *schema, json_t *json);
+static ngx_int_t prov_request_body_violations(ngx_http_request_t *r,
+    prov_schema_report_t *report);
 
 
 /*
@@ -166,85 +162,120 @@ prov_request_body_types(ngx_http_request_t *r, prov_openapi_operation_t *op)
 }
 
 
-/* After nginx has read the body: NGX_OK with ctx->args[2] set. */
+/*
+ * After nginx has read the body.  NGX_OK: it is good, and ctx->args[2] is set.
+ * NGX_AGAIN: a thread looks at it; prov_request_body_result() tells when
+ * resume is called.
+ */
 
 ngx_int_t
 prov_request_body(ngx_http_request_t *r, prov_request_ctx_t *ctx,
-    prov_schema_t *schema)
+    void (*resume)(ngx_http_request_t *r))
 {
-    json_t             *json;
-    ngx_int_t           rc;
-    ngx_str_t           text;
-    prov_json_error_t   err;
+    ngx_int_t              rc;
+    ngx_chain_t           *cl;
+    prov_request_check_t  *check;
 
-    rc = prov_request_body_text(r, &text);
-    if (rc != NGX_OK) {
-        return rc;
+    check = ngx_pcalloc(r->pool, sizeof(prov_request_check_t));
+    if (check == NULL) {
+        return NGX_ERROR;
     }
 
-    if (text.len == 0 && !ctx->operation->body_required) {
-        /* only its end tells that a body of unknown length is none */
-        return NGX_OK;
+    /* set by ngx_pcalloc(): check->body, len, in_file, text.len, … = 0 */
+
+    ctx->check = check;
+
+    check->schema = ctx->schema;
+    check->required = ctx->operation->body_required;
+    check->threads = ctx->conf->service->threads;
+    check->resume = resume;
+
+    if (r->request_body) {
+        check->body = r->request_body->bufs;
     }
 
-    json = prov_json_parse(text.data, text.len, PROV_JSON_BODY_DEPTH, &err);
+    for (cl = check->body; cl; cl = cl->next) {
+        check->len += (size_t) ngx_buf_size(cl->buf);
+        check->in_file |= cl->buf->in_file;
+    }
 
-    if (json == NULL) {
+    check->text.data = ngx_pnalloc(r->pool, check->len + 1);
+    if (check->text.data == NULL) {
+        return NGX_ERROR;
+    }
 
-        switch (err.code) {
+    rc = prov_request_check(r, check);
 
-        case PROV_JSON_MEMORY:
-            return NGX_ERROR;
+    return (rc == NGX_OK) ? prov_request_body_result(r, ctx) : rc;
+}
 
-        case PROV_JSON_EMPTY:
-            return prov_problem(r, NGX_HTTP_BAD_REQUEST, "body_required",
-                                "The operation needs a request body.");
 
-        default:
-            return prov_problem(r, NGX_HTTP_BAD_REQUEST, "invalid_json",
-                                "The body is not acceptable JSON, at line "
-                                "%ui, column %ui: %s.", err.line, err.column,
-                                err.text);
+ngx_int_t
+prov_request_body_result(ngx_http_request_t *r, prov_request_ctx_t *ctx)
+{
+    prov_json_error_t     *err;
+    prov_request_check_t  *check;
+
+    check = ctx->check;
+    err = &check->err;
+
+    switch (check->rc) {
+
+    case NGX_OK:
+        if (check->text.len) {
+            /* the caller's own bytes, which are valid now */
+            ctx->args[2] = check->text;
         }
+
+        return NGX_OK;
+
+    case NGX_DECLINED:
+        break;
+
+    case NGX_BUSY:
+        if (prov_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "overloaded",
+                         "Too many requests are waiting to be read; nothing "
+                         "was done.")
+            == NGX_ERROR)
+        {
+            return NGX_ERROR;
+        }
+
+        return prov_problem_retry(r, 1);
+
+    default:
+        return NGX_ERROR;
     }
 
-    rc = prov_request_body_validate(r, schema, json);
-
-    json_decref(json);
-
-    if (rc == NGX_OK) {
-        /* the caller's own bytes, which are valid now */
-        ctx->args[2] = text;
+    if (err->code == 0) {
+        return prov_request_body_violations(r, &check->report);
     }
 
-    return rc;
+    switch (err->code) {
+
+    case PROV_JSON_EMPTY:
+        return prov_problem(r, NGX_HTTP_BAD_REQUEST, "body_required",
+                            "The operation needs a request body.");
+
+    default:
+        return prov_problem(r, NGX_HTTP_BAD_REQUEST, "invalid_json",
+                            "The body is not acceptable JSON, at line %ui, "
+                            "column %ui: %s.", err->line, err->column,
+                            err->text);
+    }
 }
 
 
 static ngx_int_t
-prov_request_body_validate(ngx_http_request_t *r, prov_schema_t *schema,
-    json_t *json)
+prov_request_body_violations(ngx_http_request_t *r,
+    prov_schema_report_t *report)
 {
-    ngx_int_t             rc;
-    ngx_str_t             errors;
-    prov_violations_t     list;
-    prov_schema_report_t  report;
-
-    if (prov_schema_report_init(&report, r->pool, PROV_REQUEST_VIOLATIONS)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    rc = prov_schema_validate(schema, json, &report);
-
-    if (rc != NGX_DECLINED) {
-        return rc;
-    }
+    ngx_str_t          errors;
+    prov_violations_t  list;
 
     ngx_memzero(&list, sizeof(prov_violations_t));
 
-    if (prov_violations_body(r->pool, &list, &report) != NGX_OK
+    if (prov_violations_body(r->pool, &list, report) != NGX_OK
         || prov_violations_array(r->pool, &list, &errors) != NGX_OK)
     {
         return NGX_ERROR;
@@ -253,77 +284,4 @@ prov_request_body_validate(ngx_http_request_t *r, prov_schema_t *schema,
     return prov_problem_errors(r, "invalid_body",
                                "The body is not as described; see "
                                "\"errors\".", &errors);
-}
-
-
-/* The body as one NUL-terminated string, empty when there is none. */
-
-static ngx_int_t
-prov_request_body_text(ngx_http_request_t *r, ngx_str_t *text)
-{
-    off_t         len;
-    ngx_chain_t  *cl;
-
-    len = 0;
-
-    if (r->request_body) {
-        for (cl = r->request_body->bufs; cl; cl = cl->next) {
-            len += ngx_buf_size(cl->buf);
-        }
-    }
-
-    text->len = 0;
-    text->data = ngx_pnalloc(r->pool, (size_t) len + 1);
-    if (text->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (len && prov_request_body_copy(r, r->request_body->bufs, text)
-               != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    text->data[text->len] = '\0';
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-prov_request_body_copy(ngx_http_request_t *r, ngx_chain_t *cl,
-    ngx_str_t *text)
-{
-    size_t      size;
-    ssize_t     n;
-    ngx_buf_t  *b;
-
-    for ( /* void */ ; cl; cl = cl->next) {
-        b = cl->buf;
-        size = (size_t) ngx_buf_size(b);
-
-        if (size == 0) {
-            continue;
-        }
-
-        if (!b->in_file) {
-            ngx_memcpy(text->data + text->len, b->pos, size);
-
-        } else {
-            n = ngx_read_file(b->file, text->data + text->len, size,
-                              b->file_pos);
-
-            if (n != (ssize_t) size) {
-                ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                              "reading the request body back from \"%V\" "
-                              "gave %z of %uz bytes", &b->file->name, n,
-                              size);
-                return NGX_ERROR;
-            }
-        }
-
-        text->len += size;
-    }
-
-    return NGX_OK;
 }

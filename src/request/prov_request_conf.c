@@ -8,6 +8,10 @@
 
 #include <openssl/sha.h>
 
+#if (NGX_THREADS)
+#include <ngx_thread_pool.h>
+#endif
+
 
 static ngx_int_t prov_service_call(ngx_conf_t *cf,
     prov_request_service_t *service, prov_openapi_operation_t *op,
@@ -38,6 +42,14 @@ prov_request_service(ngx_conf_t *cf, prov_openapi_api_t *api,
     if (service == NULL) {
         return NULL;
     }
+
+#if (NGX_THREADS)
+    /* nginx's "default", unless the operator has declared it */
+    service->threads = ngx_thread_pool_add(cf, NULL);
+    if (service->threads == NULL) {
+        return NULL;
+    }
+#endif
 
     service->api = api;
     service->db = db;

@@ -10,6 +10,9 @@
 static ngx_int_t prov_request_start(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 static void prov_request_body_ready(ngx_http_request_t *r);
+static void prov_request_body_checked(ngx_http_request_t *r);
+static void prov_request_body_taken(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t prov_request_run(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 
@@ -99,8 +102,29 @@ prov_request_body_ready(ngx_http_request_t *r)
     /* after an error_page another location may have left some of it */
     ctx->drained = !r->reading_body && !r->discard_body;
 
-    rc = prov_request_body(r, ctx, ctx->schema);
+    rc = prov_request_body(r, ctx, prov_request_body_checked);
 
+    if (rc != NGX_AGAIN) {
+        prov_request_body_taken(r, ctx, rc);
+    }
+}
+
+
+static void
+prov_request_body_checked(ngx_http_request_t *r)
+{
+    prov_request_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_provisioning_module);
+
+    prov_request_body_taken(r, ctx, prov_request_body_result(r, ctx));
+}
+
+
+static void
+prov_request_body_taken(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    ngx_int_t rc)
+{
     if (rc == NGX_OK) {
         rc = prov_request_run(r, ctx);
     }

@@ -66,8 +66,8 @@ prov_schema_t *prov_schema_compile(prov_schema_compiler_t *compiler,
  * NGX_OK: valid.  NGX_DECLINED: not, and the report says why, all at once.
  * NGX_ERROR: no memory.  The report's pool and max are set by
  * prov_schema_report_init(), which allocates nothing; one report may collect
- * several values.  All schemas of one compiler share what matching needs, so
- * that only one thread may validate with them.
+ * several values.  Several threads may validate at once, each with a report
+ * and a pool of its own.
  */
 ngx_int_t prov_schema_report_init(prov_schema_report_t *report,
     ngx_pool_t *pool, ngx_uint_t max);

@@ -278,8 +278,7 @@ prov_schema_build_pattern(prov_schema_compiler_t *compiler,
     text.data = (u_char *) source;
     text.len = len;
 
-    pattern = prov_schema_pattern_compile(compiler->pool, compiler->shared,
-                                          &text, &err);
+    pattern = prov_schema_pattern_compile(compiler->pool, &text, &err);
     if (pattern) {
         return pattern;
     }

@@ -57,10 +57,6 @@ prov_schema_compiler_create(ngx_pool_t *pool, ngx_pool_t *temp,
         return NULL;
     }
 
-    if (prov_schema_pattern_init(pool, compiler->shared) != NGX_OK) {
-        return NULL;
-    }
-
     compiler->always = prov_schema_node_create(compiler, PROV_SCHEMA_ALWAYS);
     compiler->never = prov_schema_node_create(compiler, PROV_SCHEMA_NEVER);
 

@@ -191,8 +191,6 @@ struct prov_schema_s {
 
 struct prov_schema_shared_s {
     uint64_t                  seed[2];     /* no caller can aim at a hash */
-    void                     *match_data;  /* a worker has one thread */
-    void                     *match_context;
 };
 
 
@@ -207,6 +205,8 @@ struct prov_schema_run_s {
     size_t                    steps;       /* still to be had */
     ngx_uint_t                matches;     /* of patterns that can run away */
     uint64_t                  cpu;         /* they took, microseconds */
+    void                     *match_data;  /* PCRE2's; made when needed */
+    void                     *match_context;
     unsigned                  measured:1;  /* the root's size is in steps */
     unsigned                  naming:1;    /* the value is a property's name */
 };
@@ -326,11 +326,11 @@ uint64_t prov_schema_text_hash(prov_schema_shared_t *shared, u_char *text,
 /* prov_schema_pattern.c */
 
 /*
- * Compiles an ECMA-262 pattern; code and context are freed with pool.  NULL
+ * Compiles an ECMA-262 pattern; its code is freed with pool.  NULL
  * with a sentence in err (its .data NULL: no memory).
  */
 prov_schema_pattern_t *prov_schema_pattern_compile(ngx_pool_t *pool,
-    prov_schema_shared_t *shared, ngx_str_t *source, ngx_str_t *err);
+    ngx_str_t *source, ngx_str_t *err);
 ngx_str_t *prov_schema_pattern_source(prov_schema_pattern_t *pattern);
 
 /* NGX_OK, NGX_DECLINED, NGX_ERROR; NGX_BUSY: given up, too much work */
@@ -340,9 +340,8 @@ ngx_int_t prov_schema_pattern_match(prov_schema_run_t *run,
 /* 1 when text is a pattern that we would compile */
 ngx_uint_t prov_schema_pattern_valid(u_char *text, size_t len);
 
-/* makes what matching needs, freed with pool */
-ngx_int_t prov_schema_pattern_init(ngx_pool_t *pool,
-    prov_schema_shared_t *shared);
+/* frees what matching has made in this run */
+void prov_schema_pattern_end(prov_schema_run_t *run);
 
 /* prov_schema_format.c */
 

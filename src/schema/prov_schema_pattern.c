@@ -68,62 +68,55 @@ static pcre2_code *prov_schema_pattern_prefixed(prov_schema_regex_t *regex,
     int *err);
 static void prov_schema_pattern_refuse(ngx_pool_t *pool, ngx_str_t *err,
     prov_schema_regex_t *regex, int code);
-static ngx_int_t prov_schema_pattern_run(prov_schema_shared_t *shared,
+static ngx_int_t prov_schema_pattern_begin(prov_schema_run_t *run);
+static ngx_int_t prov_schema_pattern_run(prov_schema_run_t *run,
     prov_schema_pattern_t *pattern, u_char *text, size_t len, uint32_t limit);
 static ngx_int_t prov_schema_pattern_bounded(prov_schema_run_t *run,
     prov_schema_pattern_t *pattern, u_char *text, size_t len);
 static uint64_t prov_schema_pattern_cpu(void);
 static void prov_schema_pattern_free(void *data);
-static void prov_schema_pattern_free_data(void *data);
-static void prov_schema_pattern_free_context(void *data);
 
 
-ngx_int_t
-prov_schema_pattern_init(ngx_pool_t *pool, prov_schema_shared_t *shared)
+/*
+ * What matching writes to belongs to one validation, since several threads may
+ * validate at once.  Made at its first pattern.
+ */
+
+static ngx_int_t
+prov_schema_pattern_begin(prov_schema_run_t *run)
 {
-    pcre2_match_data     *data;
-    ngx_pool_cleanup_t   *cln;
-    pcre2_match_context  *context;
+    if (run->match_context) {
+        return NGX_OK;
+    }
 
-    cln = ngx_pool_cleanup_add(pool, 0);
-    if (cln == NULL) {
+    run->match_data = pcre2_match_data_create(1, NULL);
+    if (run->match_data == NULL) {
         return NGX_ERROR;
     }
 
-    data = pcre2_match_data_create(1, NULL);
-    if (data == NULL) {
+    run->match_context = pcre2_match_context_create(NULL);
+    if (run->match_context == NULL) {
         return NGX_ERROR;
     }
 
-    cln->handler = prov_schema_pattern_free_data;
-    cln->data = data;
-
-    cln = ngx_pool_cleanup_add(pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    context = pcre2_match_context_create(NULL);
-    if (context == NULL) {
-        return NGX_ERROR;
-    }
-
-    cln->handler = prov_schema_pattern_free_context;
-    cln->data = context;
-
-    pcre2_set_heap_limit(context, PROV_SCHEMA_PATTERN_HEAP);
-    pcre2_set_depth_limit(context, PROV_SCHEMA_PATTERN_DEPTH);
-
-    shared->match_data = data;
-    shared->match_context = context;
+    pcre2_set_heap_limit(run->match_context, PROV_SCHEMA_PATTERN_HEAP);
+    pcre2_set_depth_limit(run->match_context, PROV_SCHEMA_PATTERN_DEPTH);
 
     return NGX_OK;
 }
 
 
+void
+prov_schema_pattern_end(prov_schema_run_t *run)
+{
+    pcre2_match_data_free(run->match_data);
+    pcre2_match_context_free(run->match_context);
+}
+
+
 prov_schema_pattern_t *
-prov_schema_pattern_compile(ngx_pool_t *pool, prov_schema_shared_t *shared,
-    ngx_str_t *source, ngx_str_t *err)
+prov_schema_pattern_compile(ngx_pool_t *pool, ngx_str_t *source,
+    ngx_str_t *err)
 {
     int                     code;
     ngx_int_t               rc;
@@ -324,8 +317,12 @@ ngx_int_t
 prov_schema_pattern_match(prov_schema_run_t *run,
     prov_schema_pattern_t *pattern, u_char *text, size_t len)
 {
+    if (prov_schema_pattern_begin(run) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (pattern->linear) {
-        return prov_schema_pattern_run(run->shared, pattern, text, len,
+        return prov_schema_pattern_run(run, pattern, text, len,
                                        PROV_SCHEMA_PATTERN_LIMIT);
     }
 
@@ -362,7 +359,7 @@ prov_schema_pattern_bounded(prov_schema_run_t *run,
 
         start = timed ? prov_schema_pattern_cpu() : 0;
 
-        rc = prov_schema_pattern_run(run->shared, pattern, text, len, limit);
+        rc = prov_schema_pattern_run(run, pattern, text, len, limit);
 
         if (timed) {
             run->cpu += prov_schema_pattern_cpu() - start;
@@ -381,20 +378,20 @@ prov_schema_pattern_bounded(prov_schema_run_t *run,
 
 
 static ngx_int_t
-prov_schema_pattern_run(prov_schema_shared_t *shared,
+prov_schema_pattern_run(prov_schema_run_t *run,
     prov_schema_pattern_t *pattern, u_char *text, size_t len, uint32_t limit)
 {
     int  rc;
 
-    pcre2_set_match_limit(shared->match_context, limit);
+    pcre2_set_match_limit(run->match_context, limit);
 
-    rc = pcre2_match(pattern->code, text, len, 0, 0, shared->match_data,
-                     shared->match_context);
+    rc = pcre2_match(pattern->code, text, len, 0, 0, run->match_data,
+                     run->match_context);
 
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {
         /* 32K of stack; the interpreter's points are on the heap */
         rc = pcre2_match(pattern->code, text, len, 0, PCRE2_NO_JIT,
-                         shared->match_data, shared->match_context);
+                         run->match_data, run->match_context);
     }
 
     if (rc >= 0) {
@@ -435,18 +432,4 @@ static void
 prov_schema_pattern_free(void *data)
 {
     pcre2_code_free(data);
-}
-
-
-static void
-prov_schema_pattern_free_data(void *data)
-{
-    pcre2_match_data_free(data);
-}
-
-
-static void
-prov_schema_pattern_free_context(void *data)
-{
-    pcre2_match_context_free(data);
 }

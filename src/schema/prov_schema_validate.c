@@ -32,6 +32,8 @@ prov_schema_validate(prov_schema_t *schema, json_t *value,
 
     rc = prov_schema_check(&run, schema, value, NULL);
 
+    prov_schema_pattern_end(&run);
+
     return (rc == NGX_ABORT) ? NGX_DECLINED : rc;
 }
 

@@ -1,0 +1,260 @@
+/*
+ * Is a body what the operation takes?  Read back when nginx has put it into a
+ * file, parsed, and validated: at once when it is small, else by a thread of
+ * nginx's pool "default", so that no body holds the worker up for longer than
+ * a millisecond.  Called by prov_request_body.c; touches the request from the
+ * worker's own thread only.
+ */
+
+#include "request/prov_request.h"
+
+#if (NGX_THREADS)
+#include <ngx_thread_pool.h>
+#endif
+
+
+/* bytes that are parsed and validated in well under a millisecond */
+#define PROV_REQUEST_CHECK_SMALL  8192
+
+
+static ngx_int_t prov_request_check_read(prov_request_check_t *check);
+
+#if (NGX_THREADS)
+static ngx_int_t prov_request_check_post(ngx_http_request_t *r,
+    prov_request_check_t *check);
+static ngx_pool_t *prov_request_check_pool(ngx_http_request_t *r);
+static void prov_request_check_destroy(void *data);
+static void prov_request_check_thread(void *data, ngx_log_t *log);
+static void prov_request_check_done(ngx_event_t *ev);
+static void prov_request_check_wait(ngx_http_request_t *r);
+#endif
+
+
+static void prov_request_check_run(prov_request_check_t *check);
+
+
+/*
+ * NGX_OK: check->rc tells.  NGX_AGAIN: it will when check->resume is called,
+ * which it is not when the request has been terminated meanwhile.
+ */
+
+ngx_int_t
+prov_request_check(ngx_http_request_t *r, prov_request_check_t *check)
+{
+    check->pool = r->pool;
+
+#if (NGX_THREADS)
+
+    if (check->len > PROV_REQUEST_CHECK_SMALL || check->in_file) {
+        return prov_request_check_post(r, check);
+    }
+
+#endif
+
+    prov_request_check_run(check);
+
+    return NGX_OK;
+}
+
+
+/* in any thread */
+
+static void
+prov_request_check_run(prov_request_check_t *check)
+{
+    json_t  *json;
+
+    check->rc = prov_request_check_read(check);
+
+    if (check->rc != NGX_OK) {
+        return;
+    }
+
+    if (check->text.len == 0 && !check->required) {
+        /* only its end tells that a body of unknown length is none */
+        return;
+    }
+
+    json = prov_json_parse(check->text.data, check->text.len,
+                           PROV_JSON_BODY_DEPTH, &check->err);
+    if (json == NULL) {
+        check->rc = (check->err.code == PROV_JSON_MEMORY) ? NGX_ERROR
+                                                          : NGX_DECLINED;
+        return;
+    }
+
+    if (prov_schema_report_init(&check->report, check->pool,
+                                PROV_REQUEST_VIOLATIONS)
+        != NGX_OK)
+    {
+        check->rc = NGX_ERROR;
+
+    } else {
+        check->rc = prov_schema_validate(check->schema, json, &check->report);
+    }
+
+    json_decref(json);
+}
+
+
+/* The body as one NUL-terminated string. */
+
+static ngx_int_t
+prov_request_check_read(prov_request_check_t *check)
+{
+    size_t        size;
+    ssize_t       n;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    for (cl = check->body; cl; cl = cl->next) {
+        b = cl->buf;
+        size = (size_t) ngx_buf_size(b);
+
+        if (size == 0) {
+            continue;
+        }
+
+        if (!b->in_file) {
+            ngx_memcpy(check->text.data + check->text.len, b->pos, size);
+
+        } else {
+            n = ngx_read_file(b->file, check->text.data + check->text.len,
+                              size, b->file_pos);
+
+            if (n != (ssize_t) size) {
+                ngx_log_error(NGX_LOG_ERR, b->file->log, 0,
+                              "reading the request body back from \"%V\" "
+                              "gave %z of %uz bytes", &b->file->name, n,
+                              size);
+                return NGX_ERROR;
+            }
+        }
+
+        check->text.len += size;
+    }
+
+    check->text.data[check->text.len] = '\0';
+
+    return NGX_OK;
+}
+
+
+#if (NGX_THREADS)
+
+static ngx_int_t
+prov_request_check_post(ngx_http_request_t *r, prov_request_check_t *check)
+{
+    ngx_thread_task_t  *task;
+
+    task = ngx_thread_task_alloc(r->pool, 0);
+    if (task == NULL) {
+        return NGX_ERROR;
+    }
+
+    check->pool = prov_request_check_pool(r);
+    if (check->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    check->request = r;
+
+    task->ctx = check;
+    task->handler = prov_request_check_thread;
+    task->event.data = check;
+    task->event.handler = prov_request_check_done;
+    task->event.log = r->connection->log;
+
+    if (ngx_thread_task_post(check->threads, task) != NGX_OK) {
+        /* the thread pool's queue is full, and has said so in the log */
+        check->rc = NGX_BUSY;
+        return NGX_OK;
+    }
+
+    /* the request may be terminated from now on, but not freed */
+
+    r->main->blocked++;
+    r->aio = 1;
+    r->write_event_handler = prov_request_check_wait;
+
+    return NGX_AGAIN;
+}
+
+
+/* of the thread's own: pools are not made for two threads */
+
+static ngx_pool_t *
+prov_request_check_pool(ngx_http_request_t *r)
+{
+    ngx_pool_t          *pool;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    pool = ngx_create_pool(4096, ngx_cycle->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    cln->handler = prov_request_check_destroy;
+    cln->data = pool;
+
+    return pool;
+}
+
+
+static void
+prov_request_check_destroy(void *data)
+{
+    ngx_destroy_pool(data);
+}
+
+
+static void
+prov_request_check_thread(void *data, ngx_log_t *log)
+{
+    prov_request_check_run(data);
+}
+
+
+static void
+prov_request_check_done(ngx_event_t *ev)
+{
+    ngx_connection_t      *c;
+    ngx_http_request_t    *r;
+    prov_request_check_t  *check;
+
+    check = ev->data;
+    r = check->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    r->main->blocked--;
+    r->aio = 0;
+
+    if (r->write_event_handler != prov_request_check_wait) {
+        /* terminated meanwhile; its handler goes on with that */
+        c->write->handler(c->write);
+        return;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    check->resume(r);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* its address says that nobody has terminated the request */
+
+static void
+prov_request_check_wait(ngx_http_request_t *r)
+{
+}
+
+#endif

@@ -108,7 +108,8 @@ refused({ http => "provisioning_database tenants { $server $conninfo }" },
         qr/duplicate provisioning_database "tenants"/, 'a database twice');
 
 refused({ http => 'provisioning_issuer test { }' },
-        qr/duplicate|test/, 'an issuer twice');
+        qr/duplicate provisioning_issuer "test": another one stands at/,
+        'an issuer twice');
 
 # locations
 

@@ -414,9 +414,8 @@ for (['/quirks/things', 'thing_list', 'as it is described'],
     is shown(get($path)), $shown, "$name$end";
 }
 
-is_problem get('/quirks/nothing'), 'a path that is not there is told where to '
-    . 'look', 404, 'path_not_found', 'There is nothing at this path. The paths '
-    . 'that exist are described at /quirks/openapi.json.';
+is_problem get('/quirks/nothing'), 'a path that is not there is told so', 404,
+    'path_not_found', 'There is nothing at this path.';
 is_problem get('/quirks/things/%FF'), 'and one that cannot be is told why',
     400, 'invalid_path', 'The path has a bad percent-escape, a NUL, or is not '
     . 'UTF-8.';

@@ -178,8 +178,7 @@ for my $where ('/quirks', '/paged') {
         403, 'permission_denied', 'The operation requires the permission '
         . '"quirk:use", which none of the caller\'s roles grants.';
     is_problem get("$where/nothing"), 'and 404', 404, 'path_not_found',
-        'There is nothing at this path. The paths that exist are described '
-        . "at $where/openapi.json.";
+        'There is nothing at this path.';
     is_problem get("$where/miss"), 'and one of a function', 404, 'x', 'y';
     is_problem $nginx->request(PUT => "$where/fine", token => $token),
         'and 405', 405, 'method_not_allowed',

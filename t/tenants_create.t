@@ -126,7 +126,8 @@ is_problem $r, 'two names that differ are refused', 400,
 is rows(), $rows, 'and make no tenant';
 
 $r = create({ client_name => 'Nulls', email => unique_email(),
-    map { $_ => undef } qw(phone_number industry slug external_id metadata) });
+    map { $_ => undef } qw(company_name phone_number industry slug external_id
+                           metadata) });
 is $r->status, 201, 'an optional member that is null counts as absent';
 is_deeply [@{ $r->json }{qw(phone_number industry external_id metadata)}],
     [undef, undef, undef, {}], 'and is answered like one that is absent';
@@ -154,8 +155,13 @@ my $plain = '^[^\x00-\x1f\x7f-\x9f]+$';
 
 my @refused = (
     ['a name is needed', { email => 'a@example.com' },
-        violation('', 'any_of',
-            'matches none of the 2 forms that are allowed')],
+        violation('/client_name', 'required', 'is required')],
+    ['of which the former one is not enough when it is null',
+        { email => 'a@example.com', company_name => undef },
+        violation('/client_name', 'required', 'is required')],
+    ['nor when it is of the wrong type',
+        { email => 'a@example.com', company_name => 1 },
+        type('/company_name', 'must be a string or null, not a number')],
     ['an e-mail address is needed', { client_name => 'A client' },
         violation('/email', 'required', 'is required')],
     ['the name is not empty', { %good, client_name => '' },

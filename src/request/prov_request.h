@@ -71,6 +71,8 @@ typedef struct {
     prov_request_service_t     *service;
     ngx_str_t                   document;  /* as served under the prefix */
     ngx_str_t                   etag;      /* its */
+    ngx_str_t                   published; /* its path; empty where this
+                                              location does not serve it */
     prov_openapi_api_t         *roles;     /* whose x-roles count, no api */
     ngx_array_t                *require;   /* ngx_array_t of
                                               prov_request_requirement_t: one

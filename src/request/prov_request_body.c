@@ -13,6 +13,7 @@ static ngx_int_t prov_request_body_types(ngx_http_request_t *r,
     prov_openapi_operation_t *op);
 static ngx_int_t prov_request_body_violations(ngx_http_request_t *r,
     prov_schema_report_t *report);
+static ngx_uint_t prov_request_body_encoded(ngx_http_request_t *r);
 
 
 /*
@@ -26,6 +27,8 @@ prov_request_body_type(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 {
     ngx_str_t                 *value;
     prov_openapi_operation_t  *op;
+
+    static ngx_str_t  identity = ngx_string("identity");
 
     op = ctx->operation;
     *schema = NULL;
@@ -52,7 +55,39 @@ prov_request_body_type(ngx_http_request_t *r, prov_request_ctx_t *ctx,
         return prov_request_body_types(r, op);
     }
 
+    if (prov_request_body_encoded(r)) {
+
+        if (prov_request_header_out(r, "Accept-Encoding", &identity)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        return prov_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                            "unsupported_content_encoding",
+                            "The body must not be compressed; send it "
+                            "without Content-Encoding.");
+    }
+
     return NGX_OK;
+}
+
+
+/* RFC 9110, section 15.5.16; "identity" is no encoding */
+
+static ngx_uint_t
+prov_request_body_encoded(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *h;
+
+    h = prov_request_header_in(r, "content-encoding",
+                               sizeof("content-encoding") - 1);
+
+    return h && h->value.len
+           && !(h->value.len == sizeof("identity") - 1
+                && ngx_strncasecmp(h->value.data, (u_char *) "identity",
+                                   sizeof("identity") - 1)
+                   == 0);
 }
 
 

@@ -24,6 +24,7 @@ static ngx_int_t prov_service_ready(ngx_conf_t *cf,
     prov_request_service_t *service);
 static ngx_int_t prov_publish_servers(ngx_conf_t *cf,
     prov_request_conf_t *conf);
+static ngx_int_t prov_publish_path(ngx_conf_t *cf, prov_request_conf_t *conf);
 
 
 /* The document's operations as the database serves them; NULL after logging. */
@@ -231,7 +232,10 @@ prov_service_ready(ngx_conf_t *cf, prov_request_service_t *service)
 }
 
 
-/* Sets conf->document and conf->etag; the prefix has been settled. */
+/*
+ * Sets conf->document, conf->etag and conf->published; the prefix has been
+ * settled.
+ */
 
 ngx_int_t
 prov_request_publish(ngx_conf_t *cf, prov_request_conf_t *conf)
@@ -263,6 +267,58 @@ prov_request_publish(ngx_conf_t *cf, prov_request_conf_t *conf)
     *p++ = '"';
     p = ngx_hex_dump(p, hash, 16);
     *p = '"';
+
+    return prov_publish_path(cf, conf);
+}
+
+
+/*
+ * Where a caller who is lost finds the document: nowhere, when it is beside
+ * this location (one for "/health/" alone) or the API does not serve it.
+ */
+
+static ngx_int_t
+prov_publish_path(ngx_conf_t *cf, prov_request_conf_t *conf)
+{
+    u_char                    *p;
+    ngx_str_t                  path;
+    ngx_uint_t                 i;
+    ngx_http_core_loc_conf_t  *clcf;
+    prov_openapi_operation_t  *op;
+
+    ngx_str_null(&conf->published);
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    op = conf->api->operations.elts;
+
+    for (i = 0; i < conf->api->operations.nelts; i++) {
+
+        if (op[i].method != PROV_OPENAPI_GET || op[i].npath
+            || op[i].handler.len != sizeof("openapi") - 1
+            || ngx_strncmp(op[i].handler.data, "openapi",
+                           sizeof("openapi") - 1)
+               != 0)
+        {
+            continue;
+        }
+
+        path.len = conf->prefix.len + op[i].path.len;
+        path.data = ngx_pnalloc(cf->pool, path.len);
+        if (path.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        p = ngx_cpymem(path.data, conf->prefix.data, conf->prefix.len);
+        ngx_memcpy(p, op[i].path.data, op[i].path.len);
+
+        if (path.len >= clcf->name.len
+            && ngx_strncmp(path.data, clcf->name.data, clcf->name.len) == 0
+            && (!clcf->exact_match || path.len == clcf->name.len))
+        {
+            conf->published = path;
+            return NGX_OK;
+        }
+    }
 
     return NGX_OK;
 }

@@ -29,6 +29,8 @@ static ngx_int_t prov_params_list(prov_params_t *p,
     prov_openapi_parameter_t *param, u_char *start, u_char *last);
 static ngx_int_t prov_params_headers(prov_params_t *p);
 static ngx_int_t prov_params_validate(prov_params_t *p);
+static ngx_int_t prov_params_violated(prov_params_t *p,
+    prov_openapi_parameter_t *param, prov_schema_violation_t *violation);
 static prov_openapi_parameter_t *prov_params_find(prov_params_t *p,
     ngx_str_t *name, ngx_str_t *key);
 static ngx_int_t prov_params_set(prov_params_t *p,
@@ -374,18 +376,39 @@ prov_params_validate(prov_params_t *p)
         violation = report.violations.elts;
 
         for (j = 0; j < report.violations.nelts; j++) {
-            if (prov_violations_parameter(p->request->pool, &p->violations,
-                                          param[i].in, &param[i].name,
-                                          &violation[j].code,
-                                          &violation[j].message)
-                != NGX_OK)
-            {
+            if (prov_params_violated(p, &param[i], &violation[j]) != NGX_OK) {
                 return NGX_ERROR;
             }
         }
     }
 
     return NGX_OK;
+}
+
+
+/* All that a parameter can be given is text: nobody is told that it was. */
+
+static ngx_int_t
+prov_params_violated(prov_params_t *p, prov_openapi_parameter_t *param,
+    prov_schema_violation_t *violation)
+{
+    ngx_str_t  message;
+
+    static ngx_str_t  given = ngx_string(", not a string");
+
+    message = violation->message;
+
+    if (message.len > given.len
+        && ngx_strncmp(message.data + message.len - given.len, given.data,
+                       given.len)
+           == 0)
+    {
+        message.len -= given.len;
+    }
+
+    return prov_violations_parameter(p->request->pool, &p->violations,
+                                     param->in, &param->name,
+                                     &violation->code, &message);
 }
 
 

@@ -47,10 +47,14 @@ prov_request_route(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         return NGX_OK;
 
     case NGX_DECLINED:
+        if (conf->published.len == 0) {
+            return prov_problem(r, NGX_HTTP_NOT_FOUND, "path_not_found",
+                                "There is nothing at this path.");
+        }
+
         return prov_problem(r, NGX_HTTP_NOT_FOUND, "path_not_found",
                             "There is nothing at this path. The paths that "
-                            "exist are described at %V/openapi.json.",
-                            &conf->prefix);
+                            "exist are described at %V.", &conf->published);
 
     case NGX_HTTP_NOT_ALLOWED:
         if (prov_request_header_out(r, "Allow", &ctx->match->allow)

@@ -256,9 +256,9 @@ prov_schema_unknown(prov_schema_compiler_t *compiler, const char *name,
     }
 
     return prov_schema_fault(compiler, path,
-                             "is not a known keyword: remove it, or begin "
-                             "its name with \"x-\" when it is for other "
-                             "programs");
+                             "is not a known keyword: remove it; what is for "
+                             "people goes into \"description\" or "
+                             "\"$comment\"");
 }
 
 

@@ -24,6 +24,9 @@ static ngx_int_t prov_schema_explain(prov_schema_run_t *run,
 static ngx_uint_t prov_schema_list_values(prov_schema_list_t *list,
     u_char *buf, u_char *last, u_char **end);
 static prov_schema_values_t *prov_schema_only_values(prov_schema_t *schema);
+static ngx_uint_t prov_schema_list_members(prov_schema_list_t *list,
+    u_char *buf, u_char *last, u_char **end);
+static ngx_uint_t prov_schema_only_required(prov_schema_t *schema);
 
 
 ngx_int_t
@@ -177,9 +180,10 @@ prov_schema_check_if(prov_schema_run_t *run, prov_schema_t *schema,
 
 
 /*
- * None of the alternatives matched.  In this order: the types would have been
- * others; the values would have been these; the one alternative for values of
- * this type says why not; or just that there are so many of them.
+ * None of the alternatives matched.  In this order: the values would have been
+ * these; members are missing, and these would do; the types would have been
+ * others; the one alternative for values of this type says why not; or just
+ * that there are so many of them.
  */
 
 static ngx_int_t
@@ -215,6 +219,13 @@ prov_schema_summarize(prov_schema_run_t *run, prov_schema_list_t *list,
 
     if (prov_schema_list_values(list, text, text + sizeof(text), &p)) {
         return prov_schema_violate(run, path, code, "must be one of %*s",
+                                   (size_t) (p - text), text);
+    }
+
+    if (type == PROV_SCHEMA_OBJECT
+        && prov_schema_list_members(list, text, text + sizeof(text), &p))
+    {
+        return prov_schema_violate(run, path, code, "must have %*s",
                                    (size_t) (p - text), text);
     }
 
@@ -333,4 +344,94 @@ prov_schema_only_values(prov_schema_t *schema)
     }
 
     return schema->values ? schema->values : schema->constant;
+}
+
+
+/*
+ * 1 when all alternatives only say which members they require: "\"a\", or
+ * \"b\" and \"c\"" is in buf then.
+ */
+
+static ngx_uint_t
+prov_schema_list_members(prov_schema_list_t *list, u_char *buf, u_char *last,
+    u_char **end)
+{
+    u_char                  *p;
+    ngx_uint_t               i, j, n;
+    const char              *comma;
+    prov_schema_object_t    *object;
+    prov_schema_property_t  *property;
+
+    comma = "";
+
+    for (i = 0; i < list->n; i++) {
+
+        if (!prov_schema_only_required(list->schemas[i])) {
+            return 0;
+        }
+
+        if (list->schemas[i]->object->nrequired > 1) {
+            comma = ",";
+        }
+    }
+
+    p = buf;
+
+    for (i = 0; i < list->n; i++) {
+
+        object = list->schemas[i]->object;
+        property = object->properties.elts;
+        n = 0;
+
+        for (j = 0; j < object->properties.nelts; j++) {
+
+            if (!property[j].required) {
+                continue;
+            }
+
+            if (n++) {
+                p = ngx_slprintf(p, last, " and ");
+
+            } else if (i) {
+                p = ngx_slprintf(p, last, "%s or ", comma);
+            }
+
+            p = ngx_slprintf(p, last, "\"%V\"", &property[j].name);
+        }
+    }
+
+    *end = p;
+
+    return 1;
+}
+
+
+static ngx_uint_t
+prov_schema_only_required(prov_schema_t *schema)
+{
+    ngx_uint_t               i;
+    prov_schema_object_t    *object;
+    prov_schema_property_t  *property;
+
+    object = schema->object;
+
+    if (schema->applies || schema->values || schema->constant
+        || !(schema->types & PROV_SCHEMA_OBJECT)
+        || object == NULL || object->nrequired == 0
+        || object->patterns.nelts || object->additional || object->names
+        || object->dependents.nelts || object->min
+        || object->max != PROV_SCHEMA_UNLIMITED)
+    {
+        return 0;
+    }
+
+    property = object->properties.elts;
+
+    for (i = 0; i < object->properties.nelts; i++) {
+        if (property[i].schema) {
+            return 0;
+        }
+    }
+
+    return 1;
 }

@@ -282,8 +282,25 @@ static unit_violation_t  unit_violations[] = {
 
     { "several alternatives for a value leak nothing",
       "{\"properties\": {\"p\": {\"anyOf\": [{\"required\": [\"a\"]},"
-      " {\"required\": [\"b\"]}]}}}", "{\"p\": {}}",
+      " {\"required\": [\"b\"], \"maxProperties\": 1}]}}}", "{\"p\": {}}",
       "/p|any_of|matches none of the 2 forms that are allowed\n" },
+
+    { "alternatives of members are told as members",
+      "{\"items\": {\"anyOf\": [{\"required\": [\"a\"]},"
+      " {\"type\": \"object\", \"required\": [\"b\"]}]}}",
+      "[{}, {\"b\": 1}, 1]",
+      "/0|any_of|must have \"a\" or \"b\"\n" },
+
+    { "alternatives of several members are told apart",
+      "{\"oneOf\": [{\"required\": [\"a\", \"b\"]},"
+      " {\"required\": [\"c\"]}, {\"required\": [\"d\", \"e\"]}]}",
+      "{\"a\": 1, \"d\": 1}",
+      "|one_of|must have \"a\" and \"b\", or \"c\", or \"d\" and \"e\"\n" },
+
+    { "alternatives of members of an object are told as its type",
+      "{\"anyOf\": [{\"type\": \"object\", \"required\": [\"a\"]},"
+      " {\"type\": \"object\", \"required\": [\"b\"]}]}", "1",
+      "|any_of|must be an object\n" },
 
     { "alternatives that all match are told as well",
       "{\"oneOf\": [{\"minimum\": 1}, {\"minimum\": 2}, false]}", "3",
@@ -385,8 +402,8 @@ static unit_fault_t  unit_faults[] = {
 
     { "an unknown keyword is refused",
       "{\"frobnicate\": 1}",
-      "/frobnicate|is not a known keyword: remove it, or begin its name with "
-      "\"x-\" when it is for other programs" },
+      "/frobnicate|is not a known keyword: remove it; what is for people goes "
+      "into \"description\" or \"$comment\"" },
 
     { "a mistake in $defs that nothing refers to is one",
       "{\"$defs\": {\"a\": {\"items\": [true]}}}",
@@ -513,8 +530,8 @@ static unit_fault_t  unit_faults[] = {
 
     { "a $ref to what is no schema is refused there",
       "{\"$ref\": \"#/$defs\", \"$defs\": {\"a\": true}}",
-      "/$defs/a|is not a known keyword: remove it, or begin its name with "
-      "\"x-\" when it is for other programs" },
+      "/$defs/a|is not a known keyword: remove it; what is for people goes "
+      "into \"description\" or \"$comment\"" },
 
     { "a bad percent escape is refused",
       "{\"$ref\": \"#/%4\"}",

@@ -6,6 +6,9 @@ grant execute on function
     prov.enter(jsonb),
     prov.outcome(jsonb, jsonb, jsonb),
     prov.ready(jsonb, jsonb, jsonb),
+    prov.refusal(jsonb, jsonb, jsonb),
+    prov.api_key_find(jsonb, jsonb, jsonb),
+    prov.api_key_used(jsonb, jsonb, jsonb),
     prov.schema_version()
 to prov_partner;
 

@@ -26,7 +26,9 @@ begin
         from prov.partners p
         where p.id = claim::uuid and p.status = 'active';
 
-        if found then
+        if found and (request #>> '{principal,kind}' is distinct from 'key'
+                      or prov.api_key_refusal(request) is null)
+        then
             ctx := request;
             return next;
             return;
@@ -56,7 +58,8 @@ $$;
 
 comment on function prov.enter(jsonb) is
     'Resolves the caller''s partner and opens its rows to this transaction. '
-    'No row: no such partner, or not an active one.';
+    'No row: no such partner, or not an active one; or the caller came with a '
+    'key that is good no longer (prov.refusal() says which).';
 
 
 create or replace function prov.record(ctx jsonb, resource text,

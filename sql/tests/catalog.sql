@@ -110,7 +110,7 @@ $$),
  'is open to whom it names', $$
     select name || ': ' || expression from policy
     where expression !~ ('^\((id|partner|tenant) = \(NULLIF\('
-              'current_setting\(''prov\.(partner|tenant)''::text, true\), '
+              'current_setting\(''prov\.(partner|tenant|key)''::text, true\), '
               '''''::text\)\)::uuid\)$')
         and (nspname, relname) <> ('prov', 'migrations')
         and not (name = 'prov.partners.partners_claimed' and expression =
@@ -187,13 +187,17 @@ $$),
     join surface s on s.oid = r.pronamespace
     where not has_function_privilege(s.role, r.oid, 'execute')
 $$),
-('of the rest it may call the entrance, the outcome and the readiness', $$
+('of the rest it may call the entrance, the outcome, the readiness and what '
+ 'is asked of a key', $$
     select g.name from granted g
     join surface s on s.role = g.grantee
     where g.kind = 'function' and g.name !~ format('^EXECUTE %s\.', s.nspname)
         and g.name <> all (array['EXECUTE prov.enter(jsonb)',
             'EXECUTE prov.outcome(jsonb,jsonb,jsonb)',
             'EXECUTE prov.ready(jsonb,jsonb,jsonb)',
+            'EXECUTE prov.refusal(jsonb,jsonb,jsonb)',
+            'EXECUTE prov.api_key_find(jsonb,jsonb,jsonb)',
+            'EXECUTE prov.api_key_used(jsonb,jsonb,jsonb)',
             'EXECUTE prov.schema_version()'])
 $$),
 ('it touches no table and creates nothing', $$

@@ -64,9 +64,14 @@ typedef struct {
     prov_auth_issuer_t  *issuer;
     ngx_str_t            subject;
     ngx_str_t            partner;       /* empty: the token names none */
-    ngx_str_t           *roles;
+    ngx_str_t            key;           /* id of the API key that was shown,
+                                           or bought the token; or empty */
+    ngx_str_t           *roles;         /* scopes, if scoped */
     ngx_uint_t           nroles;
+    ngx_str_t           *networks;      /* CIDR: from where; none: any */
+    ngx_uint_t           nnetworks;
     time_t               expires;       /* "exp": without the leeway */
+    unsigned             scoped:1;      /* may do what roles say, literally */
 } prov_auth_identity_t;
 
 

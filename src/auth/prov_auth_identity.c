@@ -17,11 +17,17 @@ prov_auth_identity_size(prov_auth_identity_t *identity)
     size_t      size;
     ngx_uint_t  i;
 
-    size = sizeof(prov_auth_identity_t) + identity->nroles * sizeof(ngx_str_t)
-           + identity->subject.len + identity->partner.len;
+    size = sizeof(prov_auth_identity_t)
+           + (identity->nroles + identity->nnetworks) * sizeof(ngx_str_t)
+           + identity->subject.len + identity->partner.len
+           + identity->key.len;
 
     for (i = 0; i < identity->nroles; i++) {
         size += identity->roles[i].len;
+    }
+
+    for (i = 0; i < identity->nnetworks; i++) {
+        size += identity->networks[i].len;
     }
 
     return size;
@@ -42,13 +48,20 @@ prov_auth_identity_copy(void *dst, prov_auth_identity_t *identity)
     *copy = *identity;
 
     copy->roles = (ngx_str_t *) (copy + 1);
-    p = (u_char *) (copy->roles + copy->nroles);
+    copy->networks = copy->roles + copy->nroles;
+    p = (u_char *) (copy->networks + copy->nnetworks);
 
     prov_auth_identity_text(&copy->subject, &identity->subject, &p);
     prov_auth_identity_text(&copy->partner, &identity->partner, &p);
+    prov_auth_identity_text(&copy->key, &identity->key, &p);
 
     for (i = 0; i < copy->nroles; i++) {
         prov_auth_identity_text(&copy->roles[i], &identity->roles[i], &p);
+    }
+
+    for (i = 0; i < copy->nnetworks; i++) {
+        prov_auth_identity_text(&copy->networks[i], &identity->networks[i],
+                                &p);
     }
 
     return copy;

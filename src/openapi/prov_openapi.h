@@ -139,5 +139,13 @@ ngx_uint_t prov_openapi_permitted(prov_openapi_operation_t *op,
 ngx_uint_t prov_openapi_grants(prov_openapi_api_t *api, ngx_str_t *permission,
     ngx_str_t *roles, ngx_uint_t n);
 
+/*
+ * Scopes, written as grants are: whether one covers a permission or another
+ * scope; whether one of several does.
+ */
+ngx_uint_t prov_openapi_scope_covers(ngx_str_t *scope, ngx_str_t *wanted);
+ngx_uint_t prov_openapi_scoped(ngx_str_t *scopes, ngx_uint_t n,
+    ngx_str_t *wanted);
+
 
 #endif /* _PROV_OPENAPI_H_INCLUDED_ */

@@ -12,8 +12,6 @@ static ngx_int_t prov_openapi_role_add(prov_openapi_load_t *load,
     prov_openapi_at_t *at, const char *name, uint64_t *all);
 static ngx_int_t prov_openapi_role_grant(prov_openapi_load_t *load,
     prov_openapi_at_t *at, uint64_t *granted);
-static ngx_uint_t prov_openapi_role_matches(ngx_str_t *grant,
-    ngx_str_t *permission);
 static ngx_int_t prov_openapi_role_held(prov_openapi_load_t *load,
     uint64_t *all);
 static int ngx_libc_cdecl prov_openapi_role_by_text(const void *one,
@@ -207,7 +205,7 @@ prov_openapi_role_grant(prov_openapi_load_t *load, prov_openapi_at_t *at,
 
     for (i = 0; i < load->api->permissions.nelts; i++) {
 
-        if (prov_openapi_role_matches(&grant, &name[i])) {
+        if (prov_openapi_scope_covers(&grant, &name[i])) {
             granted[i / 64] |= (uint64_t) 1 << (i % 64);
             n++;
         }
@@ -222,28 +220,6 @@ prov_openapi_role_grant(prov_openapi_load_t *load, prov_openapi_at_t *at,
     }
 
     return NGX_OK;
-}
-
-
-static ngx_uint_t
-prov_openapi_role_matches(ngx_str_t *grant, ngx_str_t *permission)
-{
-    size_t  n;
-
-    n = grant->len;
-
-    if (n == 1 && grant->data[0] == '*') {
-        return 1;
-    }
-
-    /* "tenant:*" matches what begins with "tenant:" */
-
-    if (n > 2 && grant->data[n - 1] == '*' && grant->data[n - 2] == ':') {
-        return permission->len >= n
-               && ngx_memcmp(grant->data, permission->data, n - 1) == 0;
-    }
-
-    return prov_openapi_compare(grant, permission) == 0;
 }
 
 

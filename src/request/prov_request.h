@@ -225,6 +225,16 @@ ngx_int_t prov_request_ask(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 ngx_int_t prov_request_caller(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 
+/* prov_request_granted.c: what the caller may do */
+ngx_uint_t prov_request_permitted(prov_openapi_operation_t *op,
+    prov_auth_identity_t *identity);
+ngx_uint_t prov_request_grants(prov_openapi_api_t *api, ngx_str_t *permission,
+    prov_auth_identity_t *identity);
+ngx_uint_t prov_request_grants_told(prov_openapi_operation_t *op);
+size_t prov_request_granted_len(prov_openapi_api_t *api);
+u_char *prov_request_granted(u_char *p, prov_openapi_api_t *api,
+    prov_auth_identity_t *identity);
+
 /* prov_request_response.c: from the row to the response */
 ngx_int_t prov_request_respond(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, PGresult *result);

@@ -282,8 +282,7 @@ prov_request_authorise(ngx_http_request_t *r, prov_request_ctx_t *ctx)
     op = ctx->operation;
 
     if (op
-        && !prov_openapi_permitted(op, ctx->identity->roles,
-                                   ctx->identity->nroles))
+        && !prov_request_permitted(op, ctx->identity))
     {
         permission = op->api->permissions.elts;
         permission += op->permission;
@@ -335,12 +334,15 @@ prov_request_meets(prov_request_conf_t *conf, prov_auth_identity_t *identity,
     for (i = 0; i < any->nelts; i++) {
 
         if (req[i].permission) {
-            if (prov_openapi_grants(api, &req[i].name, identity->roles,
-                                    identity->nroles))
-            {
+            if (prov_request_grants(api, &req[i].name, identity)) {
                 return 1;
             }
 
+            continue;
+        }
+
+        if (identity->scoped) {
+            /* it has no roles, whatever its scopes are called */
             continue;
         }
 

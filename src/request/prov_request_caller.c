@@ -71,6 +71,11 @@ prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 
     if (ctx->identity) {
         p = prov_request_caller_who(p, ctx->identity);
+
+        if (prov_request_grants_told(op)) {
+            p = ngx_sprintf(p, ",\"granted\":");
+            p = prov_request_granted(p, op->api, ctx->identity);
+        }
     }
 
     *p++ = '}';
@@ -106,7 +111,12 @@ prov_request_caller_len(prov_request_ctx_t *ctx, ngx_str_t *permission,
     if (identity) {
         len += prov_json_quoted(identity->subject.len)
                + prov_json_quoted(identity->issuer->iss.len)
-               + prov_json_quoted(identity->partner.len);
+               + prov_json_quoted(identity->partner.len)
+               + prov_json_quoted(identity->key.len);
+
+        if (prov_request_grants_told(ctx->operation)) {
+            len += prov_request_granted_len(ctx->operation->api);
+        }
 
         for (i = 0; i < identity->nroles; i++) {
             len += prov_json_quoted(identity->roles[i].len) + 1;
@@ -156,10 +166,16 @@ prov_request_caller_who(u_char *p, prov_auth_identity_t *identity)
         p = prov_request_caller_member(p, ",partner", &identity->partner);
     }
 
-    p = ngx_sprintf(p, ",\"principal\":{\"kind\":\"user\"");
+    p = ngx_sprintf(p, ",\"principal\":{\"kind\":\"%s\"",
+                    identity->key.len ? "key" : "user");
     p = prov_request_caller_member(p, ",subject", &identity->subject);
     p = prov_request_caller_member(p, ",issuer", &identity->issuer->iss);
-    p = ngx_sprintf(p, ",\"roles\":[");
+
+    if (identity->key.len) {
+        p = prov_request_caller_member(p, ",key", &identity->key);
+    }
+
+    p = ngx_sprintf(p, ",\"%s\":[", identity->scoped ? "scopes" : "roles");
 
     for (i = 0; i < identity->nroles; i++) {
         if (i) {

@@ -53,11 +53,13 @@ sub text {
 
     return sprintf '{"tenant": "%s", "client_name": %s, "company_name": %s, '
         . '"email": %s, "phone_number": %s, "industry": %s, "slug": %s, '
-        . '"external_id": %s, "status": "active", "metadata": %s, '
-        . '"created_at": "%s", "updated_at": "%s"}', $t{tenant},
+        . '"external_id": %s, "status": "active", "status_reason": null, '
+        . '"status_changed_at": "%s", "metadata": %s, "created_at": "%s", '
+        . '"updated_at": "%s", "deleted_at": null, "purge_after": null}',
+        $t{tenant},
         (map { $json->encode($_) } @t{qw(client_name client_name email
             phone_number industry slug external_id)}),
-        $t{metadata}, $t{created_at}, $t{updated_at};
+        $t{created_at}, $t{metadata}, $t{created_at}, $t{updated_at};
 }
 
 

@@ -6,78 +6,25 @@ create or replace function partner.tenant_create(ctx jsonb, params jsonb,
     language plpgsql security definer
 as $$
 declare
-    id          constant uuid := ctx ->> 'id';
-    client_name constant text := coalesce(input ->> 'client_name',
-                                          input ->> 'company_name');
-    email       constant text := input ->> 'email';
-    external_id constant text := input ->> 'external_id';
-    wish        constant text := input ->> 'slug';
-    base        constant text := coalesce(wish, prov.slug(client_name));
-    slug        text := base;
-    code        text;
-    other       uuid;
+    id constant uuid := ctx ->> 'id';
 begin
-    if client_name <> input ->> 'company_name' then
+    body := prov.tenant_alias(input);
+
+    if body is not null then
         status := 400;
-        body := json_build_object('code', 'company_name_conflict',
-            'detail', 'company_name is a deprecated alias of client_name, '
-                      'and the two differ: leave company_name out.');
         return;
     end if;
 
-    -- Insert first, look at a conflict afterwards: what a look beforehand
-    -- finds free may be taken a moment later.  A wish gets a second attempt,
-    -- because what was in its way may be gone when it is looked for; a
-    -- derived slug is unique at the fourth, see prov.slug_apart().
+    select i.status, i.body into status, body
+    from prov.tenant_insert(ctx, input) i;
 
-    for attempt in 1 .. 4 loop
-        insert into prov.tenants as t (id, partner, client_name, email,
-            phone_number, industry, slug, external_id, metadata)
-        values (id, (ctx ->> 'partner')::uuid, client_name, email,
-            input ->> 'phone_number', input ->> 'industry', slug, external_id,
-            coalesce(nullif(input -> 'metadata', 'null'), '{}'))
-        on conflict do nothing
-        returning prov.tenant_json(t) into body;
+    if status = 201 then
+        headers := jsonb_build_object('ETag', prov.etag(1),
+            'Location', (ctx ->> 'base') || '/tenants/' || id);
 
-        exit when found;
-
-        select c.code, c.tenant into code, other
-        from prov.tenant_conflict(email, external_id, wish) c;
-
-        if code is null and wish is not null and attempt > 1 then
-            code := 'slug_taken';
-        end if;
-
-        if code is not null then
-            status := 409;
-            body := json_strip_nulls(json_build_object('code', code,
-                'detail', case code
-                    when 'email_taken' then
-                        'You have a tenant with this e-mail address.'
-                    when 'external_id_taken' then
-                        'You have a tenant with this external_id.'
-                    else
-                        'A tenant has this slug; each is unique everywhere.'
-                    end,
-                'tenant', other));
-            return;
-        end if;
-
-        if wish is null then
-            slug := prov.slug_apart(base, id, attempt);
-        end if;
-    end loop;
-
-    if body is null then
-        raise exception 'No free slug was found; try again.'
-            using errcode = 'PV503', constraint = 'slug_unavailable';
+        perform prov.record(ctx, 'tenant', id, id, status, null, body,
+            headers);
     end if;
-
-    status := 201;
-    headers := jsonb_build_object('ETag', prov.etag(1),
-        'Location', (ctx ->> 'base') || '/tenants/' || id);
-
-    perform prov.record(ctx, 'tenant', id, id, status, null, body, headers);
 end
 $$;
 

@@ -1,4 +1,4 @@
--- Tenants, as every surface shows them.
+-- Tenants, as every surface shows, makes and changes them.
 
 
 create or replace function prov.tenant_json(t prov.tenants)
@@ -7,7 +7,9 @@ create or replace function prov.tenant_json(t prov.tenants)
 return format(
     '{"tenant": "%s", "client_name": %s, "company_name": %2$s, "email": %s, '
     '"phone_number": %s, "industry": %s, "slug": %s, "external_id": %s, '
-    '"status": %s, "metadata": %s, "created_at": "%s", "updated_at": "%s"}',
+    '"status": %s, "status_reason": %s, "status_changed_at": "%s", '
+    '"metadata": %s, "created_at": "%s", "updated_at": "%s", '
+    '"deleted_at": %s, "purge_after": %s}',
     t.id,
     to_json(t.client_name),
     to_json(t.email),
@@ -16,9 +18,13 @@ return format(
     to_json(t.slug),
     coalesce(to_json(t.external_id), 'null'),
     to_json(t.status),
+    coalesce(to_json(t.status_reason), 'null'),
+    prov.rfc3339(coalesce(t.status_changed_at, t.created_at)),
     t.metadata,
     prov.rfc3339(t.created_at),
-    prov.rfc3339(t.updated_at))::json;
+    prov.rfc3339(t.updated_at),
+    coalesce('"' || prov.rfc3339(t.deleted_at) || '"', 'null'),
+    coalesce('"' || prov.rfc3339(t.purge_after) || '"', 'null'))::json;
 
 comment on function prov.tenant_json(prov.tenants) is
     'A tenant as it is answered, its members in this order.  An optional '
@@ -26,8 +32,28 @@ comment on function prov.tenant_json(prov.tenants) is
     'inlined; spaced as jsonb prints, so that metadata does not stand out.';
 
 
+create or replace function prov.tenant_alias(input jsonb)
+    returns json
+    language plpgsql immutable parallel safe
+as $$
+begin
+    if input ->> 'client_name' <> input ->> 'company_name' then
+        return json_build_object('code', 'company_name_conflict',
+            'detail', 'company_name is a deprecated alias of client_name, '
+                      'and the two differ: leave company_name out.');
+    end if;
+
+    return null;
+end
+$$;
+
+comment on function prov.tenant_alias(jsonb) is
+    'What to answer, with status 400, when company_name is not client_name; '
+    'null when there is nothing to say.';
+
+
 create or replace function prov.tenant_conflict(email text, external_id text,
-        slug text, out code text, out tenant uuid)
+        slug text, self uuid default null, out code text, out tenant uuid)
     language plpgsql stable
 as $$
 begin
@@ -35,7 +61,8 @@ begin
 
     select t.id into tenant
     from prov.tenants t
-    where t.email_key = lower(tenant_conflict.email collate "C");
+    where t.email_key = lower(tenant_conflict.email collate "C")
+        and t.id is distinct from self;
 
     if found then
         code := 'email_taken';
@@ -44,7 +71,8 @@ begin
 
     select t.id into tenant
     from prov.tenants t
-    where t.external_id = tenant_conflict.external_id;
+    where t.external_id = tenant_conflict.external_id
+        and t.id is distinct from self;
 
     if found then
         code := 'external_id_taken';
@@ -53,7 +81,7 @@ begin
 
     select t.id into tenant
     from prov.tenants t
-    where t.slug = tenant_conflict.slug;
+    where t.slug = tenant_conflict.slug and t.id is distinct from self;
 
     if found then
         code := 'slug_taken';
@@ -61,6 +89,230 @@ begin
 end
 $$;
 
-comment on function prov.tenant_conflict(text, text, text) is
-    'Which of the partner''s own tenants stands in the way of these values, '
-    'and why; nulls when none of them does.';
+comment on function prov.tenant_conflict(text, text, text, uuid) is
+    'Which of the partner''s own tenants, other than "self", stands in the '
+    'way of these values, and why; nulls when none of them does.';
+
+
+create or replace function prov.tenant_taken(code text, tenant uuid)
+    returns json
+    language plpgsql stable parallel safe
+as $$
+begin
+    return json_strip_nulls(json_build_object('code', code,
+        'detail', case code
+            when 'email_taken' then
+                'You have a tenant with this e-mail address.'
+            when 'external_id_taken' then
+                'You have a tenant with this external_id.'
+            else
+                'A tenant has this slug; each is unique everywhere.'
+            end,
+        'tenant', tenant));
+end
+$$;
+
+comment on function prov.tenant_taken(text, uuid) is
+    'What to answer, with status 409, when something of a tenant is not '
+    'unique; the tenant that has it is told to its own partner.';
+
+
+create or replace function prov.tenant_insert(ctx jsonb, input jsonb,
+        out status int, out body json)
+    language plpgsql
+as $$
+declare
+    id          constant uuid := ctx ->> 'id';
+    client_name constant text := coalesce(input ->> 'client_name',
+                                          input ->> 'company_name');
+    email       constant text := input ->> 'email';
+    external_id constant text := input ->> 'external_id';
+    wish        constant text := input ->> 'slug';
+    base        constant text := coalesce(wish, prov.slug(client_name));
+    slug        text := base;
+    code        text;
+    other       uuid;
+begin
+    -- Insert first, look at a conflict afterwards: what a look beforehand
+    -- finds free may be taken a moment later.  A wish gets a second attempt,
+    -- because what was in its way may be gone when it is looked for; a
+    -- derived slug is unique at the fourth, see prov.slug_apart().
+
+    for attempt in 1 .. 4 loop
+        insert into prov.tenants as t (id, partner, client_name, email,
+            phone_number, industry, slug, external_id, metadata)
+        values (id, (ctx ->> 'partner')::uuid, client_name, email,
+            input ->> 'phone_number', input ->> 'industry', slug, external_id,
+            coalesce(nullif(input -> 'metadata', 'null'), '{}'))
+        on conflict do nothing
+        returning prov.tenant_json(t) into body;
+
+        if found then
+            status := 201;
+            return;
+        end if;
+
+        select c.code, c.tenant into code, other
+        from prov.tenant_conflict(email, external_id, wish) c;
+
+        if code is null and wish is not null and attempt > 1 then
+            code := 'slug_taken';
+        end if;
+
+        if code is not null then
+            status := 409;
+            body := prov.tenant_taken(code, other);
+            return;
+        end if;
+
+        if wish is null then
+            slug := prov.slug_apart(base, id, attempt);
+        end if;
+    end loop;
+
+    raise exception 'No free slug was found; try again.'
+        using errcode = 'PV503', constraint = 'slug_unavailable';
+end
+$$;
+
+comment on function prov.tenant_insert(jsonb, jsonb) is
+    'Makes a tenant of the caller''s partner: 201 and the tenant, or 409 and '
+    'what is in its way.';
+
+
+create or replace function prov.tenant_claim(params jsonb, out status int,
+        out body json, out tenant prov.tenants)
+    language plpgsql
+as $$
+begin
+    select t.* into tenant
+    from prov.tenants t
+    where t.id = (params ->> 'tenant')::uuid
+    for update;
+
+    if not found then
+        status := 404;
+        body := json_build_object('code', 'tenant_not_found',
+            'detail', 'You have no tenant with this id.');
+        return;
+    end if;
+
+    select p.status, p.body into status, body
+    from prov.precondition(params, tenant.version) p;
+end
+$$;
+
+comment on function prov.tenant_claim(jsonb) is
+    'Locks the tenant that is about to be changed; a status and what to '
+    'answer, when it is not there or not what the preconditions say.';
+
+
+create or replace function prov.tenant_deleted(tenant prov.tenants)
+    returns json
+    language plpgsql stable parallel safe
+as $$
+begin
+    if tenant.status = 'deleted' then
+        return json_build_object('code', 'tenant_deleted',
+            'detail', 'The tenant is deleted: restore it before you change '
+                      'it.',
+            'tenant', tenant.id);
+    end if;
+
+    return null;
+end
+$$;
+
+comment on function prov.tenant_deleted(prov.tenants) is
+    'What to answer, with status 409, when a tenant cannot be changed because '
+    'it is deleted; null when it can.';
+
+
+create or replace function prov.tenant_wanted(tenant prov.tenants,
+        input jsonb)
+    returns prov.tenants
+    language plpgsql immutable parallel safe
+as $$
+begin
+    tenant.client_name := coalesce(input ->> 'client_name',
+                                   input ->> 'company_name');
+    tenant.email := input ->> 'email';
+    tenant.phone_number := input ->> 'phone_number';
+    tenant.industry := input ->> 'industry';
+    tenant.slug := coalesce(input ->> 'slug', tenant.slug);
+    tenant.external_id := input ->> 'external_id';
+    tenant.metadata := coalesce(nullif(input -> 'metadata', 'null'), '{}');
+
+    return tenant;
+end
+$$;
+
+comment on function prov.tenant_wanted(prov.tenants, jsonb) is
+    'The tenant with everything that can be given replaced: what was not '
+    'given is gone, but for the slug, which stays.';
+
+
+create or replace function prov.tenant_save(ctx jsonb, was prov.tenants,
+        wanted prov.tenants, out status int, out body json,
+        out headers jsonb)
+    language plpgsql
+as $$
+declare
+    code  text;
+    found_ record;
+begin
+    -- What changes nothing is no new version, so that a caller who repeats
+    -- himself does not disturb others.  The clock rather than now(), which
+    -- may be before a change that this one has waited for.
+
+    if wanted is distinct from was then
+        wanted.version := was.version + 1;
+        wanted.updated_at := greatest(clock_timestamp(), was.updated_at);
+    end if;
+
+    begin
+        update prov.tenants as t
+        set updated_at = wanted.updated_at,
+            version = wanted.version,
+            status = wanted.status,
+            slug = wanted.slug,
+            client_name = wanted.client_name,
+            email = wanted.email,
+            external_id = wanted.external_id,
+            phone_number = wanted.phone_number,
+            industry = wanted.industry,
+            metadata = wanted.metadata,
+            status_reason = wanted.status_reason,
+            status_changed_at = wanted.status_changed_at,
+            suspended_from = wanted.suspended_from,
+            deleted_from = wanted.deleted_from,
+            deleted_at = wanted.deleted_at,
+            purge_after = wanted.purge_after
+        where t.id = was.id
+        returning prov.tenant_json(t) into body;
+    exception
+        when unique_violation then
+            get stacked diagnostics code = constraint_name;
+    end;
+
+    if code is not null then
+        select c.code, c.tenant into found_
+        from prov.tenant_conflict(wanted.email, wanted.external_id,
+            wanted.slug, was.id) c;
+
+        status := 409;
+        body := prov.tenant_taken(coalesce(found_.code, code), found_.tenant);
+        return;
+    end if;
+
+    status := 200;
+    headers := jsonb_build_object('ETag', prov.etag(wanted.version));
+
+    perform prov.record(ctx, 'tenant', was.id, was.id, status,
+        prov.tenant_json(was), body, headers);
+end
+$$;
+
+comment on function prov.tenant_save(jsonb, prov.tenants, prov.tenants) is
+    'Makes a locked tenant what is wanted, answers it and records that; 409 '
+    'when something of it is somebody else''s.';

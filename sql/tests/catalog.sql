@@ -116,6 +116,9 @@ $$),
         and not (name = 'prov.partners.partners_claimed' and expression =
              '((slug)::text = NULLIF(current_setting(''prov.claim''::text, '
              'true), ''''::text))')
+        and not (name = 'prov.partners.partners_swept' and expression =
+             '((status)::text = NULLIF(current_setting(''prov.sweep''::text, '
+             'true), ''''::text))')
 $$),
 ('no policy has a subquery (Citus refuses those)', $$
     select name from policy where tree ~ 'SUBLINK'
@@ -213,7 +216,7 @@ $$),
 $$),
 ('what is written for good is only read and added to', $$
     select g.grantee || ' ' || g.name from granted g
-    where g.name ~ ' prov\.audit(\.|$)'
+    where g.name ~ ' prov\.(audit|purges)(\.|$)'
         and g.privilege_type not in ('SELECT', 'INSERT')
 $$),
 

@@ -70,8 +70,8 @@ from (values
     ('prov_api', $$ insert into prov.partners (id, slug, name)
         values (prov.uuid7(), 'theirs', 'T') $$, '42501'),
     ('prov_api', $$ update prov.partners set name = 'X' $$, '42501'),
-    ('prov_api', $$ update prov.tenants set client_name = 'X' $$, '42501'),
-    ('prov_api', $$ delete from prov.tenants $$, '42501'),
+    ('prov_api', $$ update prov.tenants set id = prov.uuid7() $$, '42501'),
+    ('prov_api', $$ update prov.tenants set partner = null $$, '42501'),
     ('prov_api', $$ truncate prov.tenants $$, '42501'),
     ('prov_api', $$ insert into prov.migrations (version, name, checksum)
         values (99, 'x', 'x') $$, '42501'),
@@ -86,6 +86,13 @@ from (values
 select is(pg_temp.rows_for('prov_api', $$ update prov.partners
     set status = 'suspended' where slug = 'beta' $$), 0::bigint,
     'a partner cannot suspend another');
+select is(pg_temp.rows_for('prov_api', $$ update prov.tenants
+    set client_name = 'X' where partner
+        <> nullif(current_setting('prov.partner', true), '')::uuid
+$$), 0::bigint, 'nor change its tenants');
+select is(pg_temp.rows_for('prov_api', $$ delete from prov.tenants t
+    where t.partner <> nullif(current_setting('prov.partner', true), '')::uuid
+$$), 0::bigint, 'nor delete them');
 select is(pg_temp.rows_for('prov_owner', 'update prov.tenants set version = 2'),
     0::bigint, 'the owner changes nothing either');
 

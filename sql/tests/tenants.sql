@@ -19,9 +19,12 @@ select is(body::text,
     '"company_name": "Ä \"quoted\" \\ name", '
     '"email": "Mail@Example.com", "phone_number": "+49 30 1", '
     '"industry": "IT\n", "slug": "wished", "external_id": "crm/1", '
-    '"status": "active", "metadata": {"a b": "", "plan": "gold"}, '
+    '"status": "active", "status_reason": null, "status_changed_at": "'
+        || prov.rfc3339(now()::timestamptz(3)) || '", '
+    '"metadata": {"a b": "", "plan": "gold"}, '
     '"created_at": "' || prov.rfc3339(now()::timestamptz(3)) || '", '
-    '"updated_at": "' || prov.rfc3339(now()::timestamptz(3)) || '"}',
+    '"updated_at": "' || prov.rfc3339(now()::timestamptz(3)) || '", '
+    '"deleted_at": null, "purge_after": null}',
     'and answered in full, to the byte') from made;
 select is(headers, '{"ETag": "\"1\"", "Location":
     "/api/provisioning/tenants/0194f0a0-0000-7000-8000-000000000001"}',

@@ -1,0 +1,279 @@
+#!/usr/bin/perl
+
+# PATCH and PUT /tenants/{tenant}: what they change, what they leave alone,
+# what stands in their way, and that of many at once none is lost.
+
+use strict;
+use warnings;
+use utf8;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Provisioning::Test;
+use Provisioning::Test::Problem;
+
+use JSON::PP ();
+
+my ($postgres, $nginx) = gateway(workers => 2);
+my $path = '/api/provisioning/tenants';
+my $merge = 'application/merge-patch+json';
+my $invalid = 'The body is not as described; see "errors".';
+
+sub send_to {
+    my ($method, $tenant, $body, %o) = @_;
+    my $id = ref $tenant ? $tenant->{tenant} : $tenant;
+
+    return $nginx->request($method => "$path/$id", token => $o{token}
+            || token(),
+        headers => { 'Content-Type' => $o{type} || 'application/json',
+                     %{ $o{headers} || {} } },
+        body => ref $body ? JSON::PP->new->utf8->canonical->encode($body)
+                          : $body);
+}
+
+sub patch { send_to(PATCH => @_) }
+sub put   { send_to(PUT => @_) }
+sub get   { $nginx->request(GET => "$path/$_[0]{tenant}", token => token()) }
+
+sub tenant {
+    my (%more) = @_;
+    my $r = $nginx->request(POST => $path, token => token(), json => {
+        client_name => 'A tenant', email => unique_email(), %more });
+    $r->status == 201 or die 'no tenant: ' . $r->body;
+    return $r->json;
+}
+
+sub differences {
+    my ($before, $after) = @_;
+    my $json = JSON::PP->new->canonical->allow_nonref;
+    return join ' ', grep {
+        $json->encode($before->{$_}) ne $json->encode($after->{$_})
+    } sort keys %$after;
+}
+
+
+# A patch
+
+my $was = tenant(phone_number => '+49 30 1', industry => 'IT',
+    external_id => 'crm-1', metadata => { a => '1', b => '2' });
+my $r = patch($was, { client_name => 'Größe', phone_number => undef },
+              type => $merge);
+is $r->status, 200, 'a tenant is changed' or diag $r->body;
+is $r->header('ETag'), '"2"', 'which makes a new version';
+is $r->header('Location'), undef, 'in the same place';
+my $is = $r->json;
+is differences($was, $is), 'client_name company_name phone_number updated_at',
+    'of what was not given nothing changes';
+is $is->{client_name}, 'Größe', 'what was given does';
+is $is->{phone_number}, undef, 'and null removes';
+cmp_ok $is->{updated_at}, 'ge', $was->{updated_at}, 'it tells when';
+is get($is)->body, $r->body, 'read again, it is the same, to the byte';
+is get($is)->header('ETag'), '"2"', 'of the same version';
+
+$r = patch($is, { metadata => { b => undef, c => '3' } });
+is_deeply $r->json->{metadata}, { a => '1', c => '3' },
+    'metadata is gone into, with Content-Type application/json, too';
+$r = patch($is, { metadata => undef });
+is_deeply $r->json->{metadata}, {}, 'null removes all of it';
+
+my $tag = $r->header('ETag');
+$r = patch($is, { metadata => {}, phone_number => undef,
+                  company_name => 'Größe' });
+is_deeply [$r->status, $r->header('ETag'), $r->json->{updated_at}],
+    [200, $tag, get($is)->json->{updated_at}],
+    'a patch that changes nothing makes no version';
+is patch($is, {})->header('ETag'), $tag, 'nor does an empty one';
+
+is_problem patch($is, { client_name => 'A', company_name => 'B' }),
+    'two names that differ are refused', 400, 'company_name_conflict',
+    'company_name is a deprecated alias of client_name, and the two differ: '
+    . 'leave company_name out.';
+
+for (['client_name', undef, 'type', 'must be a string, not null'],
+     ['email', undef, 'type', 'must be a string, not null'],
+     ['slug', undef, 'type', 'must be a string, not null'],
+     ['slug', 'No Slug', 'pattern', 'must match the pattern "^[a-z0-9-]+$"'],
+     ['tenant', $is->{tenant}, 'additional_properties',
+      'is not a known property'],
+     ['status', 'suspended', 'additional_properties',
+      'is not a known property'])
+{
+    my ($member, $value, $code, $message) = @$_;
+    my $shown = defined $value ? qq{"$value"} : 'null';
+    is_problem patch($is, { $member => $value }),
+        "$member cannot be $shown", 400, 'invalid_body', $invalid,
+        errors => '[' . violation("/$member", $code, $message) . ']';
+}
+
+is_problem patch($is, { metadata => { map { $_ => 'x' } 1 .. 51 } }),
+    'more than 50 members of metadata are too many', 422, 'metadata_invalid',
+    'metadata would have 51 members, and may have 50.';
+
+$r = patch($is, '{}', type => 'text/plain');
+is $r->status, 415, 'another media type is refused';
+is $r->header('Accept'), "$merge, application/json", 'with those that do';
+
+
+# A replacement
+
+$was = tenant(phone_number => '+49 30 1', industry => 'IT', slug => 'kept',
+    external_id => 'crm-2', metadata => { a => '1' });
+my $email = unique_email();
+$r = put($was, { company_name => 'Whole', email => $email });
+is $r->status, 200, 'a tenant is replaced' or diag $r->body;
+is_deeply [@{ $r->json }{qw(client_name email phone_number industry
+                            external_id metadata slug status)}],
+    ['Whole', $email, undef, undef, undef, {}, 'kept', 'active'],
+    'what was not given is gone, but for the slug';
+is $r->json->{created_at}, $was->{created_at}, 'and for when it was made';
+is_problem put($was, { email => $email }), 'what is required is required',
+    400, 'invalid_body', $invalid, errors => '['
+    . violation('', 'any_of', 'must have "client_name" or "company_name"')
+    . ']';
+is put($was, '{}', type => $merge)->status, 415, 'a patch is no replacement';
+
+
+# What stands in the way
+
+my $other = tenant(external_id => 'crm-3', slug => 'others');
+for (['email', $other->{email}, 'e-mail address'],
+     ['external_id', 'crm-3', 'external_id'])
+{
+    my ($member, $value, $name) = @$_;
+    is_problem patch($is, { $member => $value }),
+        "another tenant's $member is taken", 409, "${member}_taken",
+        "You have a tenant with this $name.",
+        members => qq{"tenant":"$other->{tenant}"};
+}
+
+$nginx->request(POST => $path, token => token(partner => 'globex'), json => {
+    client_name => 'X', email => unique_email(), slug => 'theirs' });
+is_problem patch($is, { slug => 'theirs' }),
+    'so is the slug of another partner\'s, of which nothing is told', 409,
+    'slug_taken', 'A tenant has this slug; each is unique everywhere.';
+
+my $none = 'You have no tenant with this id.';
+for my $method (qw(PATCH PUT)) {
+    my $body = { client_name => 'Stolen', email => unique_email() };
+    is_problem send_to($method => '0194f0b2-3b40-7c3e-8b1f-2f6d3a9c7e51',
+                       $body),
+        "$method: an unknown tenant is not found", 404, 'tenant_not_found',
+        $none;
+    is_problem send_to($method => $is, $body,
+                       token => token(partner => 'globex')),
+        "$method: nor is another partner's", 404, 'tenant_not_found', $none;
+    is send_to($method => $is, $body,
+               token => token(roles => ['integration-user']))->code,
+        'permission_denied', "$method: who may only read may not";
+}
+
+$postgres->sql("update prov.tenants set status = 'deleted', "
+    . "deleted_at = now(), deleted_from = 'active' where id = ?",
+    $other->{tenant});
+for my $method (qw(PATCH PUT)) {
+    is_problem send_to($method => $other, { client_name => 'Undead',
+                       email => $other->{email} }),
+        "$method: a deleted tenant is not changed", 409, 'tenant_deleted',
+        'The tenant is deleted: restore it before you change it.',
+        members => qq{"tenant":"$other->{tenant}"};
+}
+
+
+# Preconditions
+
+$was = get($is);
+my $now = $was->header('ETag');
+my $changed = 'The resource has changed since the version that If-Match '
+    . 'names.';
+for my $method (qw(PATCH PUT)) {
+    for my $old ('"1"', '"999"', "W/$now") {
+        is_problem send_to($method => $is, { client_name => 'Lost',
+                           email => unique_email() },
+                           headers => { 'If-Match' => $old }),
+            "$method: $old is not its tag", 412, 'precondition_failed',
+            $changed;
+    }
+}
+is_problem patch($is, { client_name => 'Lost' },
+                 headers => { 'If-Match' => '1' }),
+    'a tag has quotation marks', 412, 'precondition_failed', 'If-Match must '
+    . 'be the ETag that was last seen, with its quotation marks, or several '
+    . 'with commas between them, or *.';
+is get($is)->body, $was->body, 'nothing of that changed anything';
+
+$r = patch($is, { industry => 'Retail' }, headers => { 'If-Match' => $now });
+is $r->status, 200, 'the right tag lets it pass';
+$r = patch($is, { industry => 'IT' },
+           headers => { 'If-Match' => qq{"0", } . $r->header('ETag') });
+is $r->status, 200, 'also as one of several';
+is patch($is, { industry => 'Air' }, headers => { 'If-Match' => '*' })
+    ->status, 200, 'and so does any tag';
+
+
+# Mass assignment: every column there is, and nothing but what is described
+
+my %described = map { $_ => 1 } qw(client_name email phone_number industry
+    slug external_id metadata);
+my @columns = map { $_->{column_name} } @{ $postgres->sql(
+    "select column_name::text from information_schema.columns "
+    . "where table_schema = 'prov' and table_name = 'tenants'") };
+cmp_ok scalar(@columns), '>', 15, 'there are columns';
+for my $column (@columns) {
+    next if $described{$column};
+    my $before = get($is)->body;
+    for my $method (qw(PATCH PUT)) {
+        $r = send_to($method => $is, { client_name => 'Mass',
+            email => unique_email(), $column => 'x' });
+        is $r->code, 'invalid_body', "$method: $column cannot be given";
+    }
+    is get($is)->body, $before, 'and changes nothing';
+}
+
+
+# Each partner's update is made upon what the one before has left
+
+$is = tenant(metadata => { n => '0' });
+my @jobs = map {
+    background(sub {
+        my $done = 0;
+        while ($done < 10) {
+            my $now = get($is);
+            my $n = $now->json->{metadata}{n};
+            my $r = patch($is, { metadata => { n => $n + 1 . '' } },
+                headers => { 'If-Match' => $now->header('ETag') });
+            $done++ if $r->status == 200;
+            die $r->body if $r->status != 200 && $r->status != 412;
+        }
+        return $done;
+    });
+} 1 .. 4;
+my $done = 0;
+$done += $_->finish for @jobs;
+$r = get($is);
+is $r->json->{metadata}{n}, $done, 'of many at once none is lost';
+is $r->header('ETag'), '"' . ($done + 1) . '"', 'and each is a version';
+is $done, 40, 'all of them came to an end';
+
+
+# The document's own examples
+
+my $document = $nginx->request(GET => '/api/provisioning/openapi.json')->json;
+
+for my $method (qw(patch put)) {
+    my $content = $document->{paths}{'/tenants/{tenant}'}{$method}
+        {requestBody}{content};
+
+    for my $type (sort keys %$content) {
+        for my $name (sort keys %{ $content->{$type}{examples} }) {
+            my $example = $content->{$type}{examples}{$name}{value};
+            $r = send_to(uc $method => tenant(), { %$example,
+                $example->{email} ? (email => unique_email()) : (),
+                $example->{external_id} ? (external_id => unique_email()) : (),
+            }, type => $type);
+            is $r->status, 200, "$method: the example \"$name\" of $type works"
+                or diag $r->body;
+        }
+    }
+}
+
+done_testing;

@@ -7,6 +7,8 @@
 #include "openapi/prov_openapi_load.h"
 
 
+static ngx_int_t prov_openapi_access_public(prov_openapi_load_t *load,
+    prov_openapi_at_t *at, prov_openapi_operation_t *op);
 static ngx_int_t prov_openapi_access_secured(prov_openapi_load_t *load,
     prov_openapi_at_t *at);
 static ngx_int_t prov_openapi_access_name(prov_openapi_load_t *load,
@@ -51,15 +53,15 @@ prov_openapi_access(prov_openapi_load_t *load, prov_openapi_at_t *at,
         }
 
         op->permission = PROV_OPENAPI_PUBLIC;
-        return NGX_OK;
+        return prov_openapi_access_public(load, at, op);
     }
 
     if (rc == NGX_DECLINED) {
         return prov_openapi_fail(load, &at->pointer,
                                  "\"x-permission\" is missing: write "
                                  "\"x-permission\": \"resource:action\", or "
-                                 "\"security\": [] if everybody may call "
-                                 "this operation");
+                                 "\"security\": [] and an x-handler if "
+                                 "everybody may call this operation");
     }
 
     if (prov_openapi_access_name(load, &permission, name) != NGX_OK) {
@@ -67,6 +69,30 @@ prov_openapi_access(prov_openapi_load_t *load, prov_openapi_at_t *at,
     }
 
     return prov_openapi_access_secured(load, at);
+}
+
+
+/* prov.enter() knows no partner for who has shown no token: always a 403. */
+
+static ngx_int_t
+prov_openapi_access_public(prov_openapi_load_t *load, prov_openapi_at_t *at,
+    prov_openapi_operation_t *op)
+{
+    prov_openapi_at_t  security;
+
+    if (op->handler.len) {
+        return NGX_OK;
+    }
+
+    if (prov_openapi_member(load, at, "security", &security) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return prov_openapi_fail(load, &security.pointer,
+                             "[] lets everybody call this operation, but an "
+                             "SQL function serves only a partner, whom a "
+                             "token names: name an x-handler, or remove this "
+                             "and write an x-permission");
 }
 
 

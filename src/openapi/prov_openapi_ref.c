@@ -163,7 +163,7 @@ prov_openapi_ref_split(prov_openapi_load_t *load, prov_openapi_at_t *ref,
     p = ngx_strlchr(text.data, text.data + text.len, '#');
 
     *name = text;
-    ngx_str_null(fragment);
+    ngx_str_set(fragment, "");
 
     if (p) {
         name->len = p - text.data;

@@ -1,0 +1,312 @@
+package OpenapiOperationFaults;
+
+# The mistakes in paths, operations, parameters, bodies and examples, in the
+# form that OpenapiFaults.pm has.
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+
+use OpenapiDocument;
+
+our @EXPORT = qw(operation_faults);
+
+my $schema = "$get/parameters/0/schema";
+
+
+sub operation_faults {
+    return (paths(), operations(), parameters(), bodies(), values_of());
+}
+
+
+sub paths {
+    my $item = { get => operation('other') };
+    my $never = 'can never be asked for: write a name of at most 255 bytes '
+        . 'that is not "." or ".." and has no "/" in it';
+    my $template = 'a parameter must be the whole segment, and its name of '
+        . 'letters, digits, ".", "-" and "_": write "{name}"';
+    my $escaped = sub { '/paths/' . $_[0] =~ s/~/~0/gr =~ s/\//~1/gr };
+    my $path = sub {
+        my ($path, $sentence) = @_;
+        return ["the path \"$path\"", at($escaped->($path), $item),
+                $escaped->($path), $sentence];
+    };
+
+    return (
+        (map { $path->($_, 'the path has an empty segment: write it without '
+            . '"//" and without a "/" at the end') } '/a/', '/a//b', '//'),
+        (map { $path->("/a/$_/b", "in the segment \"$_\" $template") }
+            '{}', '{x', 'x}', 'a{x}', '{x}a', '{x}{y}', '{a b}', '{{x}}'),
+        $path->('/{x}/{x}', 'the path has "{x}" twice: rename one of them'),
+        (map { $path->("/a/$_", "the segment \"$_\" is not well encoded: "
+            . 'write "%" as "%25", and UTF-8') }
+            '%', '%4', '%zz', '%00', '%ff', '%c0%80', '%ed%a0%80',
+            '%f4%90%80%80', '%e2%82'),
+        (map { $path->("/a/$_", "the segment \"$_\" $never") }
+            '.', '..', '%2e', '.%2E', 'a%2Fb', 'x' x 256),
+        ['the path of 65 segments', at($escaped->('/a' x 65), $item),
+         $escaped->('/a' x 65), 'a path has at most 64 segments'],
+        ['the path of 33 parameters', sub { $_[0]{paths}{ join '',
+            map { "/{p$_}" } 1 .. 33 } = $item },
+         $escaped->(join '', map { "/{p$_}" } 1 .. 33), 'a path has at most 32 parameters'],
+        ['a path without an operation', at('/paths/~1a', { summary => 'x' }),
+         '/paths/~1a', 'the path "/a" has no operation: write, for example, a '
+            . '"get"'],
+        ['two templates of the same requests',
+         at('/paths/~1things~1{other}', { get => operation('other',
+             parameter('other')) }),
+         '/paths/~1things~1{thing}', 'the paths "/things/{other}" and '
+            . '"/things/{thing}" match the same requests: make one of them'],
+        ['two encodings of one path', sub {
+            $_[0]{paths}{'/b'} = $item;
+            $_[0]{paths}{'/%62'} = { get => operation('another') } },
+         '/paths/~1b', 'the paths "/%62" and "/b" match the same requests: '
+            . 'make one of them'],
+        ['an operation of two paths', sub {
+            $_[0]{components}{pathItems}{p} = $item;
+            $_[0]{paths}{"/$_"}{'$ref'} = '#/components/pathItems/p'
+                for 'a', 'b' },
+         '/components/pathItems/p/get',
+         'two paths lead to this operation, the second is "/b": an operation '
+            . 'has one'],
+    );
+}
+
+
+sub operations {
+    my $id = 'cannot name an SQL function here: write snake_case of at most 63 '
+        . 'bytes, like "tenant_create"';
+    my $handler = 'cannot name a handler: write snake_case of at most 63 '
+        . 'bytes, or remove it to have the SQL function called';
+    my $callback = "$get/callbacks/c/{\$url}/post";
+
+    return (
+        (map { ["the operationId \"$_\"", at("$get/operationId", $_),
+                "$get/operationId", "\"$_\" $id"] }
+            'thingGet', 'thing-get', '_a', 'a_', 'a__b', '1a', 'a b',
+            'a' x 64),
+        ['an operationId twice',
+         at('/paths/~1other', { get => operation('thing_get') }),
+         "$get/operationId", '"thing_get" is already the operationId of '
+            . '"#/paths/~1other/get": rename one of them'],
+        ['too many operations', sub { $_[0]{paths} = { map { ("/p$_" => {
+            get => operation("g$_"), put => operation("p$_") }) }
+            1 .. 513 } },
+         '/paths/~1p99/get',
+         'there are more than 1024 operations: make two documents of them'],
+        (map { ["the handler \"$_\"", at("$get/x-handler", $_),
+                "$get/x-handler", "\"$_\" $handler"] } '', 'Live', 'a-b'),
+        ['an operation without a response', at("$get/responses", {}),
+         "$get/responses", 'an operation answers something: write at least '
+            . 'one response'],
+        (map { ["\"$_\" of a callback", at($callback, {
+                    operationId => 'called', $_ => 'a:b', responses => {
+                        200 => { description => 'x' } } }),
+                $callback . "/$_", "\"$_\" has no effect, as no member of "
+                    . '"paths" leads to this operation: remove it'] }
+            'x-permission', 'x-handler'),
+        ['a link to nowhere', at("$get/responses/200/links/l",
+            { operationId => 'nowhere' }),
+         "$get/responses/200/links/l/operationId", 'there is no operation '
+            . '"nowhere": write the operationId of one'],
+    );
+}
+
+
+sub parameters {
+    my $second = "$get/parameters/1";
+    my $twice = 'and the function is given all of them in one object: rename '
+        . 'or remove one';
+    my $types = 'write a "type" that is one or several of "string", '
+        . '"integer", "number", "boolean"';
+    my $query = 'the schema does not say how to read the text of a query: '
+        . 'write a "type" that is either "array" or one or several of '
+        . '"string", "integer", "number", "boolean"; an object has the style '
+        . '"deepObject"';
+    my $items = 'the schema does not say how to read the elements of a '
+        . 'query\'s array: write "items" with a "type" that is one or several '
+        . 'of "string", "integer", "number", "boolean"';
+    my $object = sub { second('o', in => 'query', style => 'deepObject',
+                              schema => { type => 'object', @_ }) };
+    my $members = 'the members of a "deepObject" are read as strings: write '
+        . '"type": "string"';
+
+    return (
+        ['a parameter twice', second('thing'), $second,
+         "the operation has two parameters \"thing\", $twice"],
+        ['a name in two places', second('thing', in => 'query'), $second,
+         "the operation has two parameters \"thing\", $twice"],
+        ['a header in two cases', sub {
+            second('X-Y', in => 'header')->(@_);
+            at("$get/parameters/2", parameter('x-y', in => 'header'))->(@_) },
+         "$get/parameters/2",
+         "the operation has two parameters \"x-y\", $twice"],
+        ['a name of the path\'s for a query of the operation\'s', sub {
+            second('q', in => 'query')->(@_);
+            at('/paths/~1things~1{thing}/parameters',
+               [parameter('q', in => 'header')])->(@_) },
+         '/paths/~1things~1{thing}/parameters/0',
+         "the operation has two parameters \"q\", $twice"],
+        ['a parameter of the path that may be absent',
+         at("$get/parameters/0/required"), "$get/parameters/0",
+         'a parameter of the path is never absent: write "required": true'],
+        (map { ["a parameter in \"$_\"", second('c', in => $_), "$second/in",
+                "a parameter in \"$_\" is not supported: write \"path\", "
+                    . '"query" or "header"'] } 'cookie', 'body', 'Query'),
+        (map { ["the header \"$_\"", second($_, in => 'header'),
+                "$second/name", "OpenAPI describes \"$_\" elsewhere and "
+                    . 'ignores it here: remove this parameter'] }
+            'Accept', 'content-type', 'AUTHORIZATION'),
+        (map { ["a parameter \"$_\"", second($_, in => 'query'),
+                "$second/name", "\"$_\" cannot name a parameter: use letters, "
+                    . 'digits, ".", "-" and "_"'] }
+            'a b', 'a[]', "\x{e4}", 'a=b'),
+        (map {
+            my ($in, $style, $write) = @$_;
+            ["the style \"$style\" in \"$in\"", second('s', in => $in,
+                 style => $style), $second,
+             "the style \"$style\" is not supported in \"$in\": write $write"]
+        } ['query', 'spaceDelimited', '"form" or "deepObject"'],
+          ['query', 'simple', '"form" or "deepObject"'],
+          ['header', 'form', '"simple"'], ['header', 'deepObject',
+           '"simple"']),
+        ['a matrix in the path', at("$get/parameters/0/style", 'matrix'),
+         "$get/parameters/0", 'the style "matrix" is not supported in "path": '
+            . 'write "simple"'],
+        ['a deep object in one piece', second('o', in => 'query',
+            style => 'deepObject', explode => $false,
+            schema => { type => 'object' }), $second,
+         'the style "deepObject" writes each member by itself: write '
+            . '"explode": true'],
+        ['a parameter that the path has not', second('other'), $second,
+         'the path "/things/{thing}" has no "{other}": remove this parameter '
+            . 'or correct its name'],
+        ['a parameter of the path that is not described',
+         at("$get/parameters", []), $get, 'the path has "{thing}", but no '
+            . 'parameter of that name is in "path": declare one'],
+        ['a deep object that may be a text', second('o', in => 'query',
+            style => 'deepObject'), "$second/schema", 'the style "deepObject" '
+            . 'is for objects: write "type": "object"'],
+        (map { ["an object of numbers by its $_->[0]",
+                $object->($_->[0], $_->[1]), "$second/schema/$_->[2]",
+                $members] }
+            ['properties', { a => { type => 'string' },
+                             n => { type => 'integer' } }, 'properties/n'],
+            ['additionalProperties', { type => 'number' },
+             'additionalProperties']),
+        (map { ["a query of any \"$_->[0]\"", second('q', in => 'query',
+                schema => $_->[1]), "$second/schema", $query] }
+            ['value', {}], ['object', { type => 'object' }],
+            ['text or array', { type => ['string', 'array'] }]),
+        (map { ["a query of an array of $_->[0]", second('q', in => 'query',
+                schema => { type => 'array', @{ $_->[1] } }),
+                "$second/schema", $items] }
+            ['anything', []],
+            ['objects', [items => { type => 'object' }]],
+            ['arrays', [items => { type => 'array', items => {
+                type => 'string' } }]]),
+        ['an array in the path', at($schema, { type => 'array',
+            items => { type => 'string' } }), $schema, 'the schema does not '
+            . "say how to read the text of a path: $types"],
+        ['an array in a header', second('H', in => 'header',
+            schema => { type => 'array', items => { type => 'string' } }),
+         "$second/schema", 'the schema does not say how to read the text of a '
+            . "header: $types"],
+    );
+}
+
+
+sub bodies {
+    my $item = '/paths/~1things~1{thing}';
+    my $content = "$item/post/requestBody/content";
+    my $body = sub {
+        my ($type, @more) = @_;
+        return at("$item/post", body($type, { schema => {} }, @more));
+    };
+
+    return (
+        (map { ["a body of \U$_", at("$item/$_", {
+                %{ body('application/json', { schema => {} }) } }),
+                "$item/$_/requestBody", 'a body has no meaning with GET and '
+                    . 'DELETE (RFC 9110, 9.3): use parameters'] }
+            'get', 'delete'),
+        ['a body without a media type', at("$item/post",
+            { %{ operation('thing_post', parameter('thing')) },
+              requestBody => { content => {} } }), $content,
+         'a body has a media type: write "application/json": {"schema": '
+            . '{...}}'],
+        ['a body that is not described', at("$item/post",
+            body('application/json', {})), "$content/application~1json",
+         'the body must be described: write "schema": {...}'],
+        (map { ["a body of \"$_\"", $body->($_), "$content/" . s{/}{~1}gr,
+                "\"$_\" is not one media type: write it without \"*\" and "
+                    . 'without parameters, like "application/json"'] }
+            'application/*', 'application/json; charset=utf-8', 'a/b/c',
+            'a b/c'),
+        (map { ["a function's body of \"$_\"", $body->($_),
+                "$content/" . s{/}{~1}gr, 'a function is given JSON: write '
+                    . '"application/json" or "...+json", or name an x-handler '
+                    . "that reads \"$_\""] }
+            'text/plain', 'application/jsonp', 'application/json-seq',
+            'application/x-www-form-urlencoded'),
+        ['a media type in two cases', at("$item/post", {
+            %{ body('application/json', { schema => {} }) },
+            requestBody => { content => {
+                'application/json' => { schema => {} },
+                'Application/JSON' => { schema => {} } } } }),
+         "$content/application~1json",
+         '"application/json" is there twice, as upper and lower case mean the '
+            . 'same: remove one'],
+    );
+}
+
+
+# What is published as an example, or a default, must be one.
+
+sub values_of {
+    my $bad = 'the example is not valid against its own schema: must be a '
+        . 'string, not a number';
+    my $media = "$get/responses/200/content/application~1json";
+    my $text = { type => 'string' };
+
+    return (
+        ['an example of a parameter', at("$get/parameters/0/example", 1),
+         "$get/parameters/0/example", $bad],
+        ['a named example of a parameter',
+         at("$get/parameters/0/examples/a", { value => 1 }),
+         "$get/parameters/0/examples/a/value", $bad],
+        ['an example of a header', at("$get/responses/200/headers/H",
+            { schema => $text, example => 1 }),
+         "$get/responses/200/headers/H/example", $bad],
+        ['an example of a response', at($media, { schema => {
+            properties => { 'a/b' => $text } }, example => { 'a/b' => 1 } }),
+         "$media/example/a~1b", $bad],
+        ['a named example of a response', at($media, { schema => $text,
+            examples => { a => { value => 'x' }, b => { value => 1 } } }),
+         "$media/examples/b/value", $bad],
+        ['an example that is referred to', sub {
+            at('/components/examples/e', { value => { a => 1 } })->(@_);
+            at($media, { schema => { required => ['b'] }, examples => {
+                x => { '$ref' => '#/components/examples/e' } } })->(@_) },
+         '/components/examples/e/value/b', 'the example is not valid against '
+            . 'its own schema: is required'],
+        ['an example of a request', at('/paths/~1things~1{thing}/post',
+            body('application/json', { schema => $text, example => 1 })),
+         '/paths/~1things~1{thing}/post/requestBody/content/'
+            . 'application~1json/example', $bad],
+        ['an example of a schema', at("$schema/example", 1),
+         "$schema/example", $bad],
+        ['the second example of a schema', at("$schema/examples", ['a', 1]),
+         "$schema/examples/1", $bad],
+        ['an example of a schema that nothing refers to',
+         at('/components/schemas/a', { %$text, examples => [1] }),
+         '/components/schemas/a/examples/0', $bad],
+        ['a default', at("$schema/default", 1), "$schema/default", $bad],
+        ['a keyword that is not known', at("$schema/minLenght", 1),
+         "$schema/minLenght", 'is not a known keyword: did you mean '
+            . '"minLength"?'],
+    );
+}
+
+1;

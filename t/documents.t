@@ -127,6 +127,27 @@ refused('a permission that no role grants',
     sub { $_[0]{paths}{'/more'} = { get => { %{ operation($_[0]) },
         operationId => 'more_get', 'x-permission' => 'more:read',
         parameters => [] } } });
+refused('a parameter\'s permission that no role grants',
+    "$get/parameters/0/x-permission", qr/no role grants "other:read"/,
+    sub { operation($_[0])->{parameters}[0]{'x-permission'}
+        = 'other:read' });
+refused('one that is no name', "$get/parameters/0/x-permission", qr/"x"/,
+    sub { operation($_[0])->{parameters}[0]{'x-permission'} = 'x' });
+refused('one where everybody is let in', "$get/parameters/0/x-permission",
+    qr/lets everybody call it/, sub {
+        delete operation($_[0])->{'x-permission'};
+        operation($_[0])->{security} = [];
+        operation($_[0])->{'x-handler'} = 'health_live';
+        operation($_[0])->{parameters}[0]{'x-permission'} = 'thing:read' });
+refused('one of a parameter that nobody has',
+    'api.json#/components/parameters/idle/x-permission', qr/no operation/,
+    sub { $_[0]{components}{parameters}{idle} = { name => 'idle',
+        in => 'query', schema => { type => 'string' },
+        'x-permission' => 'thing:idle' } });
+accepted('a parameter\'s permission that is granted', sub {
+    operation($_[0])->{parameters}[0]{'x-permission'} = 'thing:name';
+    return;
+});
 refused('a permission that is no name', "$get/x-permission", qr/Thing/,
     sub { operation($_[0])->{'x-permission'} = 'Thing' });
 refused('no responses', $get, qr/response/,

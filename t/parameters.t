@@ -55,6 +55,11 @@ my $api = operations($postgres,
               schema => { type => 'integer', maximum => 100 } },
             { name => 'X-Word', in => 'header',
               schema => { type => 'string' } },
+            query('whole', { type => 'boolean' },
+                  'x-permission' => 'quirk:whole'),
+            { name => 'X-Whole', in => 'header',
+              schema => { type => 'string' },
+              'x-permission' => 'quirk:whole' },
         ],
     },
     demand => {
@@ -298,6 +303,30 @@ refused('/path/-1/toolong?x=1', 'all that is wrong is told at once',
 refused('/path/7/a+b', 'a plus is a plus',
     violation([path => 'word'], 'pattern',
               'must match the pattern "^[a-zä]+$"'));
+
+
+# A parameter that not everybody may use
+
+my $user = token(roles => ['quirk-user']);
+my $denied = 'The operation requires the permission "quirk:whole", which none '
+    . 'of the caller\'s roles grants.';
+for (['?whole=true', {}], ['', { 'X-Whole' => 'x' }],
+     ['?whole=false', { 'X-Whole' => '' }])
+{
+    my ($query, $headers) = @$_;
+    my $r = $nginx->request(GET => "/quirks/show$query", token => $user,
+        headers => $headers);
+    is_problem $r, 'a parameter may need a permission of its own', 403,
+        'permission_denied', $denied;
+    like $r->header('WWW-Authenticate'),
+        qr/error="insufficient_scope", scope="quirk:whole"/,
+        'and the challenge says which';
+}
+is $nginx->request(GET => '/quirks/show?whole=false', token => $user)->body,
+    '{"whole": false}', 'false is as good as absent';
+is $nginx->request(GET => '/quirks/show?whole=x', token => $user)->status, 400,
+    'what is no value of it is told first';
+given('/show?whole=true', '{"whole": true}', 'who has it may use it');
 
 
 # Beside a body

@@ -255,22 +255,118 @@ is $r->header('ETag'), '"' . ($done + 1) . '"', 'and each is a version';
 is $done, 40, 'all of them came to an end';
 
 
+# By a key of the partner's own
+
+sub upsert {
+    my ($key, $body, %o) = @_;
+    return send_to(PUT => "by-external-id/$key", $body, %o);
+}
+
+$email = unique_email();
+$r = upsert('crm%2F1%20%C3%A4', { client_name => 'First', email => $email,
+                                  industry => 'IT' });
+is $r->status, 201, 'a tenant that is not there is made' or diag $r->body;
+my $made = $r->json;
+is $made->{external_id}, 'crm/1 ä', 'with what was asked for, whatever it is';
+is $r->header('Location'), "$path/$made->{tenant}", 'Location is its path';
+is $r->header('ETag'), '"1"', 'it is a first version';
+
+$r = upsert('crm%2F1%20%C3%A4', { client_name => 'First', email => $email,
+                                  industry => 'IT' }) for 1 .. 3;
+is_deeply [$r->status, $r->header('ETag'), $r->json], [200, '"1"', $made],
+    'repeated it changes nothing, and is 200';
+$r = upsert('crm%2F1%20%C3%A4', { client_name => 'Second', email => $email });
+is_deeply [$r->status, $r->header('ETag'), @{ $r->json }{qw(tenant
+        client_name industry slug external_id)}],
+    [200, '"2"', $made->{tenant}, 'Second', undef, 'first', 'crm/1 ä'],
+    'what is given replaces what there was, but for the slug';
+is upsert('crm%2F1%20%C3%A4', { client_name => 'Second', email => $email,
+                                external_id => 'crm/1 ä' })->status, 200,
+    'the key may be in the body, too';
+is_problem upsert('crm-7', { client_name => 'X', email => unique_email(),
+                             external_id => 'crm-8' }),
+    'but not another one', 400, 'external_id_conflict', 'external_id is that '
+    . 'of the path, and the body has another one: leave it out.';
+is_problem upsert('crm-7', { client_name => 'X', email => $email }),
+    'what must be unique still must', 409, 'email_taken',
+    'You have a tenant with this e-mail address.',
+    members => qq{"tenant":"$made->{tenant}"};
+is upsert('crm%2F1%20%C3%A4', { client_name => 'Theirs', email => $email },
+          token => token(partner => 'globex'))->status, 201,
+    'another partner has keys of its own';
+
+is upsert('crm-7', { client_name => 'X', email => unique_email() },
+          headers => { 'If-Match' => '*' })->code, 'precondition_failed',
+    'If-Match: * makes nothing';
+is upsert('crm-7', { client_name => 'X', email => unique_email() },
+          headers => { 'If-None-Match' => '*' })->status, 201,
+    'If-None-Match: * makes';
+is upsert('crm-7', { client_name => 'X', email => unique_email() },
+          headers => { 'If-None-Match' => '*' })->code, 'precondition_failed',
+    'and replaces nothing';
+is upsert('crm-7', { client_name => 'X', email => unique_email() },
+          headers => { 'If-Match' => '"1"' })->header('ETag'), '"2"',
+    'If-Match: with the tag of what is there replaces it';
+
+$postgres->sql("update prov.tenants set status = 'deleted', "
+    . "deleted_at = now(), deleted_from = 'active' "
+    . "where external_id = 'crm-7'");
+is upsert('crm-7', { client_name => 'X', email => unique_email() })->code,
+    'tenant_deleted', 'what is deleted still has its key';
+
+# of many at once one makes it, and the others find it
+
+my $before = $postgres->value('select count(*) from prov.tenants');
+for my $round (1 .. 5) {
+    my $body = { client_name => "Race $round", email => unique_email() };
+    my @racers = map {
+        background(sub {
+            my @seen;
+            for my $key (map { "race-$round-$_" } 1 .. 4) {
+                my $r = upsert($key, { %$body, email => "$key-$body->{email}",
+                    company_name => $body->{client_name} });
+                push @seen, $r->status . ' '
+                    . (eval { $r->json->{tenant} } || $r->body);
+            }
+            return \@seen;
+        });
+    } 1 .. 4;
+    my @seen = map { $_->finish } @racers;
+
+    for my $n (0 .. 3) {
+        my %seen;
+        $seen{ $_->[$n] }++ for @seen;
+        my ($made) = grep { /^201/ } keys %seen;
+        my ($id) = ($made || 'nobody') =~ /(\S+)\z/;
+        is_deeply \%seen, { "201 $id" => 1, "200 $id" => 3 },
+            'of four at once one makes the tenant, all are answered it';
+    }
+}
+is $postgres->value('select count(*) from prov.tenants'), $before + 20,
+    'and there is one for each key';
+
+
 # The document's own examples
 
 my $document = $nginx->request(GET => '/api/provisioning/openapi.json')->json;
 
-for my $method (qw(patch put)) {
-    my $content = $document->{paths}{'/tenants/{tenant}'}{$method}
-        {requestBody}{content};
+for (['patch', '/tenants/{tenant}', 200], ['put', '/tenants/{tenant}', 200],
+     ['put', '/tenants/by-external-id/{external_id}', 201])
+{
+    my ($method, $where, $status) = @$_;
+    my $content = $document->{paths}{$where}{$method}{requestBody}{content};
+    ok $content, uc($method) . " $where has a body";
 
     for my $type (sort keys %$content) {
         for my $name (sort keys %{ $content->{$type}{examples} }) {
             my $example = $content->{$type}{examples}{$name}{value};
-            $r = send_to(uc $method => tenant(), { %$example,
+            $r = send_to(uc $method => $where =~ /by-external/
+                    ? 'by-external-id/' . unique_email() : tenant(),
+                { %$example,
                 $example->{email} ? (email => unique_email()) : (),
                 $example->{external_id} ? (external_id => unique_email()) : (),
             }, type => $type);
-            is $r->status, 200, "$method: the example \"$name\" of $type works"
+            is $r->status, $status, "$method: the example \"$name\" of $type works"
                 or diag $r->body;
         }
     }

@@ -47,6 +47,8 @@ typedef struct {
     prov_openapi_in_e       in;
     prov_schema_t          *schema;
     ngx_uint_t              types;      /* prov_schema_types(schema) */
+    ngx_str_t               permission; /* which its use needs besides the
+                                           operation's; empty: none */
     unsigned                required:1;
     unsigned                explode:1;  /* array: name=a&name=b */
     unsigned                deep:1;     /* style deepObject: name[key]=value */

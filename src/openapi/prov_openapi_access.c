@@ -1,7 +1,8 @@
 /*
  * What an operation demands of its caller: an x-permission, or an explicit
  * "security": [] that lets everybody in; and that the published document
- * says the same.  Called by the loader for each operation.
+ * says the same.  A parameter may demand something more of whoever uses it.
+ * Called by the loader for each operation.
  */
 
 #include "openapi/prov_openapi_load.h"
@@ -93,6 +94,45 @@ prov_openapi_access_public(prov_openapi_load_t *load, prov_openapi_at_t *at,
                              "SQL function serves only a partner, whom a "
                              "token names: name an x-handler, or remove this "
                              "and write an x-permission");
+}
+
+
+/* What a parameter of the operation demands, when it is given. */
+
+ngx_int_t
+prov_openapi_access_parameter(prov_openapi_load_t *load,
+    prov_openapi_at_t *at, prov_openapi_operation_t *op,
+    prov_openapi_parameter_t *parameter)
+{
+    ngx_int_t          rc;
+    ngx_str_t          name;
+    prov_openapi_at_t  permission;
+
+    rc = prov_openapi_member(load, at, "x-permission", &permission);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
+    }
+
+    if (op->permission == PROV_OPENAPI_PUBLIC) {
+        return prov_openapi_fail(load, &permission.pointer,
+                                 "\"%V\" lets everybody call it, and nobody "
+                                 "is known to have a permission there: "
+                                 "remove this x-permission, or the "
+                                 "operation's \"security\": []", &op->id);
+    }
+
+    if (prov_openapi_access_name(load, &permission, &name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (prov_openapi_copy(load->pool, &parameter->permission, &name)
+        != NGX_OK)
+    {
+        return prov_openapi_no_memory(load);
+    }
+
+    return NGX_OK;
 }
 
 

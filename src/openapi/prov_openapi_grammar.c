@@ -177,6 +177,7 @@ static prov_openapi_member_t  prov_openapi_parameter[] = {
     ONE("allowReserved", BOOLEAN),
     ONE("example", ANY),
     MAP("examples", EXAMPLE, ANY, NULL),
+    ONE("x-permission", STRING),
     REFUSE("content", "a parameter's value is checked against a \"schema\": "
            "write that instead"),
     REFUSE("allowEmptyValue", "whether the value may be empty is for its "
@@ -362,7 +363,8 @@ prov_openapi_grammar_t  prov_openapi_grammar[PROV_OPENAPI_KINDS] = {
           prov_openapi_operation },
 
     [PROV_OPENAPI_K_PARAMETER] =
-        { "a parameter", "parameters", NULL, prov_openapi_parameter },
+        { "a parameter", "parameters", "x-permission",
+          prov_openapi_parameter },
 
     [PROV_OPENAPI_K_REQUEST_BODY] =
         { "a request body", "requestBodies", NULL,

@@ -268,6 +268,9 @@ ngx_int_t prov_openapi_body(prov_openapi_load_t *load,
 /* prov_openapi_access.c */
 ngx_int_t prov_openapi_access(prov_openapi_load_t *load,
     prov_openapi_at_t *at, prov_openapi_operation_t *op);
+ngx_int_t prov_openapi_access_parameter(prov_openapi_load_t *load,
+    prov_openapi_at_t *at, prov_openapi_operation_t *op,
+    prov_openapi_parameter_t *parameter);
 
 /* prov_openapi_role.c */
 ngx_int_t prov_openapi_roles(prov_openapi_load_t *load);

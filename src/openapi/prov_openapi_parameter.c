@@ -391,5 +391,5 @@ prov_openapi_parameter_take(prov_openapi_load_t *load,
     *parameter = declared->parameter;
     declared->taken = 1;
 
-    return NGX_OK;
+    return prov_openapi_access_parameter(load, &declared->at, op, parameter);
 }

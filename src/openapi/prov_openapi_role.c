@@ -8,6 +8,8 @@
 
 
 static ngx_int_t prov_openapi_role_permissions(prov_openapi_load_t *load);
+static ngx_int_t prov_openapi_role_wanted(prov_openapi_load_t *load,
+    ngx_str_t *wanted);
 static ngx_int_t prov_openapi_role_add(prov_openapi_load_t *load,
     prov_openapi_at_t *at, const char *name, uint64_t *all);
 static ngx_int_t prov_openapi_role_grant(prov_openapi_load_t *load,
@@ -66,27 +68,31 @@ static ngx_int_t
 prov_openapi_role_permissions(prov_openapi_load_t *load)
 {
     ngx_str_t                 *wanted, *name, root;
-    ngx_uint_t                 i, n;
+    ngx_uint_t                 i, j, n;
     prov_openapi_api_t        *api;
     prov_openapi_operation_t  *op;
+    prov_openapi_parameter_t  *parameter;
 
     api = load->api;
+    op = api->operations.elts;
     wanted = load->wanted.elts;
 
     /* sorted with repetitions, which are then closed up */
 
-    for (i = 0; i < load->wanted.nelts; i++) {
+    for (i = 0; i < api->operations.nelts; i++) {
 
-        if (wanted[i].len == 0) {
-            continue;
+        if (prov_openapi_role_wanted(load, &wanted[i]) != NGX_OK) {
+            return NGX_ERROR;
         }
 
-        name = ngx_array_push(&api->permissions);
+        parameter = op[i].parameters.elts;
 
-        if (name == NULL
-            || prov_openapi_copy(load->pool, name, &wanted[i]) != NGX_OK)
-        {
-            return prov_openapi_no_memory(load);
+        for (j = 0; j < op[i].parameters.nelts; j++) {
+            if (prov_openapi_role_wanted(load, &parameter[j].permission)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
         }
     }
 
@@ -113,12 +119,31 @@ prov_openapi_role_permissions(prov_openapi_load_t *load)
                                  n, PROV_OPENAPI_MAX_PERMISSIONS);
     }
 
-    op = api->operations.elts;
-
     for (i = 0; i < api->operations.nelts; i++) {
         if (op[i].permission != PROV_OPENAPI_PUBLIC) {
             op[i].permission = prov_openapi_permission(api, &wanted[i]);
         }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+prov_openapi_role_wanted(prov_openapi_load_t *load, ngx_str_t *wanted)
+{
+    ngx_str_t  *name;
+
+    if (wanted->len == 0) {
+        return NGX_OK;
+    }
+
+    name = ngx_array_push(&load->api->permissions);
+
+    if (name == NULL
+        || prov_openapi_copy(load->pool, name, wanted) != NGX_OK)
+    {
+        return prov_openapi_no_memory(load);
     }
 
     return NGX_OK;
@@ -236,7 +261,9 @@ prov_openapi_role_held(prov_openapi_load_t *load, uint64_t *all)
 
     for (i = 0; i < load->parts.nelts; i++) {
 
-        if (part[i].kind != PROV_OPENAPI_K_OPERATION) {
+        if (part[i].kind != PROV_OPENAPI_K_OPERATION
+            && part[i].kind != PROV_OPENAPI_K_PARAMETER)
+        {
             continue;
         }
 
@@ -252,6 +279,12 @@ prov_openapi_role_held(prov_openapi_load_t *load, uint64_t *all)
 
         name = prov_openapi_string(at.json);
         p = prov_openapi_permission(load->api, &name);
+
+        if (p == PROV_OPENAPI_PUBLIC) {
+            return prov_openapi_fail(load, &at.pointer,
+                                     "no operation that is served has this "
+                                     "parameter: remove its x-permission");
+        }
 
         if (all[p / 64] & ((uint64_t) 1 << (p % 64))) {
             continue;

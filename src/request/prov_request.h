@@ -162,6 +162,8 @@ ngx_table_elt_t *prov_request_header_set(ngx_http_request_t *r,
 
 /* prov_request_access.c: who may */
 ngx_int_t prov_request_access(ngx_http_request_t *r);
+ngx_int_t prov_request_forbidden(ngx_http_request_t *r,
+    ngx_str_t *permission);
 ngx_int_t prov_request_subrequest(ngx_http_request_t *r);
 ngx_int_t prov_request_init_worker(ngx_cycle_t *cycle);
 
@@ -231,6 +233,8 @@ ngx_uint_t prov_request_permitted(prov_openapi_operation_t *op,
 ngx_uint_t prov_request_grants(prov_openapi_api_t *api, ngx_str_t *permission,
     prov_auth_identity_t *identity);
 ngx_uint_t prov_request_grants_told(prov_openapi_operation_t *op);
+ngx_int_t prov_request_permits(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, json_t *params);
 size_t prov_request_granted_len(prov_openapi_api_t *api);
 u_char *prov_request_granted(u_char *p, prov_openapi_api_t *api,
     prov_auth_identity_t *identity);

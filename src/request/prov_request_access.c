@@ -32,8 +32,6 @@ static ngx_int_t prov_request_missing(ngx_http_request_t *r,
     const char *detail);
 static ngx_int_t prov_request_unauthorized(ngx_http_request_t *r,
     ngx_str_t *code, ngx_str_t *detail);
-static ngx_int_t prov_request_forbidden(ngx_http_request_t *r,
-    ngx_str_t *permission);
 
 
 ngx_int_t
@@ -413,7 +411,7 @@ prov_request_unauthorized(ngx_http_request_t *r, ngx_str_t *code,
 
 /* 403 (RFC 6750, section 3.1: insufficient_scope) */
 
-static ngx_int_t
+ngx_int_t
 prov_request_forbidden(ngx_http_request_t *r, ngx_str_t *permission)
 {
     u_char     *p;

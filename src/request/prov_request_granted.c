@@ -47,6 +47,44 @@ prov_request_grants(prov_openapi_api_t *api, ngx_str_t *permission,
 }
 
 
+/*
+ * Whether he may use the parameters that he has given; false is as good as
+ * absent.  NGX_OK, a problem's status, or NGX_ERROR.
+ */
+
+ngx_int_t
+prov_request_permits(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    json_t *params)
+{
+    json_t                    *value;
+    ngx_uint_t                 i;
+    prov_openapi_operation_t  *op;
+    prov_openapi_parameter_t  *param;
+
+    op = ctx->operation;
+    param = op->parameters.elts;
+
+    for (i = 0; i < op->parameters.nelts; i++) {
+
+        if (param[i].permission.len == 0) {
+            continue;
+        }
+
+        value = json_object_getn(params, (char *) param[i].name.data,
+                                 param[i].name.len);
+
+        if (value && !json_is_false(value)
+            && !prov_request_grants(op->api, &param[i].permission,
+                                    ctx->identity))
+        {
+            return prov_request_forbidden(r, &param[i].permission);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 /* Operations on keys, which are told all that their caller may do. */
 
 ngx_uint_t

@@ -66,6 +66,10 @@ prov_request_params(ngx_http_request_t *r, prov_request_ctx_t *ctx)
     rc = prov_params_read(&p);
 
     if (rc == NGX_OK) {
+        rc = prov_request_permits(r, ctx, p.object);
+    }
+
+    if (rc == NGX_OK) {
         ctx->args[1] = prov_json_text(r->pool, p.object);
 
         if (ctx->args[1].data == NULL) {

@@ -151,7 +151,8 @@ sub document {
         security => [{ bearer => [] }],
         'x-database-schema' => $self->{schema},
         (grep { !$_->{handler} } values %{ $self->{operation} })
-            ? ('x-roles' => { 'partner-admin' => ['quirk:*'] }) : (),
+            ? ('x-roles' => { 'partner-admin' => ['quirk:*'],
+                              'quirk-user' => ['quirk:use'] }) : (),
         paths => \%paths,
         components => {
             securitySchemes => {

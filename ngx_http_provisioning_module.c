@@ -31,6 +31,10 @@ static char *ngx_http_provisioning_require(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_provisioning_roles(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_provisioning_limit_zone(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_provisioning_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_provisioning_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_provisioning_pass(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -77,6 +81,20 @@ static ngx_command_t  ngx_http_provisioning_commands[] = {
     { ngx_string("provisioning_roles"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_provisioning_roles,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_limit_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_provisioning_limit_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
+      ngx_http_provisioning_limit,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -262,6 +280,8 @@ ngx_http_provisioning_create_main_conf(ngx_conf_t *cf)
            != NGX_OK
         || ngx_array_init(&pmcf->apis, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&pmcf->services, cf->pool, 2, sizeof(void *))
+           != NGX_OK
+        || ngx_array_init(&pmcf->zones, cf->pool, 2, sizeof(void *))
            != NGX_OK)
     {
         return NULL;
@@ -449,6 +469,23 @@ ngx_http_provisioning_roles(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     plcf->roles = ngx_http_provisioning_document(cf, &value[1]);
 
     return plcf->roles ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_provisioning_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    prov_request_main_conf_t *pmcf = conf;
+
+    return prov_limit_zone_conf(cf, &pmcf->zones);
+}
+
+
+static char *
+ngx_http_provisioning_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return prov_request_limit_conf(cf, conf);
 }
 
 

@@ -201,6 +201,14 @@ my @limited = map { ask(GET => $TENANTS, headers => { Limit => 'x' }) } 1, 2;
 is $limited[0]->status, 200, 'who asks once is answered';
 is_example 'Error', $limited[1];
 
+my $strict = nginx(postgres => $postgres,
+    http => 'provisioning_limit_zone callers 1m;',
+    api  => 'provisioning_limit callers rate=5r/s burst=1;');
+is_example 'TooManyRequests caller', wait_until('one is too many', sub {
+    my $r = ask(GET => $TENANTS, nginx => $strict);
+    $r->status == 429 && $r;
+});
+
 is_example 'Live', $nginx->request(GET => "$API/health/live");
 is_example 'Ready', $nginx->request(GET => "$API/health/ready");
 

@@ -13,6 +13,7 @@
 
 #include "auth/prov_auth.h"
 #include "db/prov_db.h"
+#include "limit/prov_limit.h"
 #include "openapi/prov_openapi.h"
 
 
@@ -22,6 +23,9 @@
 
 /* violations told to a caller at once */
 #define PROV_REQUEST_VIOLATIONS  32
+
+/* provisioning_limit in one location */
+#define PROV_REQUEST_LIMITS      8
 
 
 typedef struct {
@@ -59,6 +63,30 @@ typedef struct {
 } prov_request_requirement_t;
 
 
+/* provisioning_limit: whose requests are counted together */
+
+typedef enum {
+    PROV_REQUEST_CALLER = 0,
+    PROV_REQUEST_PARTNER,
+    PROV_REQUEST_ADDRESS,                  /* counted before anything else */
+    PROV_REQUEST_VALUE
+} prov_request_whose_e;
+
+
+typedef struct {
+    ngx_str_t                   name;      /* of the zone and of the policy */
+    prov_limit_zone_t          *zone;
+    prov_limit_rate_t           rate;
+    prov_request_whose_e        whose;
+    ngx_str_t                   key;       /* as it was written */
+    ngx_http_complex_value_t    value;     /* of PROV_REQUEST_VALUE */
+    u_char                     *file;
+    ngx_uint_t                  line;
+    unsigned                    dry_run:1;
+    unsigned                    location:1;    /* stands in one */
+} prov_request_limit_t;
+
+
 /* of a location; read-only once the configuration is read */
 
 typedef struct {
@@ -77,6 +105,8 @@ typedef struct {
     ngx_array_t                *require;   /* ngx_array_t of
                                               prov_request_requirement_t: one
                                               of each must be met */
+    ngx_array_t                *limits;    /* prov_request_limit_t */
+    ngx_str_t                   policy;    /* RateLimit-Policy, or empty */
     u_char                     *file;      /* where it was told so, last */
     ngx_uint_t                  line;
 } prov_request_conf_t;
@@ -89,8 +119,18 @@ typedef struct {
     ngx_array_t                 issuers;   /* prov_auth_issuer_t * */
     ngx_array_t                 apis;      /* prov_openapi_api_t * */
     ngx_array_t                 services;  /* prov_request_service_t * */
+    ngx_array_t                 zones;     /* prov_limit_zone_t * */
     prov_request_handler_t     *handlers;  /* that x-handler may name */
 } prov_request_main_conf_t;
+
+
+/* what a limit has left for a request, after it was counted */
+
+typedef struct {
+    prov_request_limit_t       *limit;
+    u_char                      key[PROV_LIMIT_KEY];
+    prov_limit_room_t           room;
+} prov_request_room_t;
 
 
 /* What is wrong, in the words of RFC 9457. */
@@ -117,6 +157,10 @@ struct prov_request_ctx_s {
     prov_request_check_t       *check;     /* of that body */
     prov_auth_identity_t       *identity;
     ngx_str_t                   tenant;
+    prov_request_room_t        *rooms;     /* of the limits that counted */
+    ngx_uint_t                  nrooms;
+    ngx_str_t                   policy;    /* of the location that counted */
+    ngx_str_t                   limited;   /* the limit that had no room */
     ngx_str_t                   args[PROV_DB_PARAMS];  /* of the statement */
     prov_db_query_t            *query;
     ngx_msec_t                  queue_time;
@@ -127,6 +171,8 @@ struct prov_request_ctx_s {
     ngx_str_t                   document;  /* the problem, as sent */
     ngx_http_request_t         *request;
     unsigned                    allowed:1; /* access was granted */
+    unsigned                    counted:2; /* by limits: before and after
+                                              authentication */
     unsigned                    waiting:1; /* for the answer to the query */
     unsigned                    queried:1; /* the times are known */
     unsigned                    outcome:1; /* asks what became of a write */
@@ -166,6 +212,19 @@ ngx_int_t prov_request_forbidden(ngx_http_request_t *r,
     ngx_str_t *permission);
 ngx_int_t prov_request_subrequest(ngx_http_request_t *r);
 ngx_int_t prov_request_init_worker(ngx_cycle_t *cycle);
+
+/*
+ * prov_request_limit.c: how many.  Called twice, before and after
+ * authentication; each counts a request once, however often it comes.
+ */
+ngx_int_t prov_request_limit(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    ngx_uint_t authenticated);
+ngx_int_t prov_request_limit_headers(ngx_http_request_t *r);
+
+/* prov_request_limit_conf.c: provisioning_limit */
+char *prov_request_limit_conf(ngx_conf_t *cf, prov_request_conf_t *conf);
+ngx_int_t prov_request_limit_merge(ngx_conf_t *cf, prov_request_conf_t *prev,
+    prov_request_conf_t *conf);
 
 /* prov_request_route.c: which operation is meant */
 ngx_int_t prov_request_route(ngx_http_request_t *r, prov_request_ctx_t *ctx);

@@ -48,6 +48,7 @@ ngx_int_t
 prov_request_access(ngx_http_request_t *r)
 {
     ngx_int_t             rc;
+    ngx_uint_t            public;
     prov_request_ctx_t   *ctx;
     prov_request_conf_t  *conf;
 
@@ -73,21 +74,25 @@ prov_request_access(ngx_http_request_t *r)
     ctx->page = r->err_status;
     ctx->problem.status = 0;
 
-    rc = NGX_OK;
+    rc = prov_request_limit(r, ctx, 0);
 
-    if (conf->api) {
+    if (rc == NGX_OK && conf->api) {
         rc = prov_request_route(r, ctx);
     }
 
-    if (rc == NGX_OK
-        && (ctx->operation == NULL
-            || ctx->operation->permission != PROV_OPENAPI_PUBLIC))
-    {
-        rc = prov_request_authenticate(r, ctx);
+    public = ctx->operation
+             && ctx->operation->permission == PROV_OPENAPI_PUBLIC;
 
-        if (rc == NGX_OK) {
-            rc = prov_request_authorise(r, ctx);
-        }
+    if (rc == NGX_OK && !public) {
+        rc = prov_request_authenticate(r, ctx);
+    }
+
+    if (rc == NGX_OK) {
+        rc = prov_request_limit(r, ctx, 1);
+    }
+
+    if (rc == NGX_OK && !public) {
+        rc = prov_request_authorise(r, ctx);
     }
 
     if (rc == NGX_OK) {

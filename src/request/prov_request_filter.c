@@ -36,6 +36,10 @@ prov_request_header_filter(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_provisioning_module);
 
+    if (r == r->main && prov_request_limit_headers(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (r != r->main || (conf->api == NULL && conf->auth == NULL)) {
         return prov_request_next_header_filter(r);
     }

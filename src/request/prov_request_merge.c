@@ -63,7 +63,8 @@ prov_request_merge(ngx_conf_t *cf, prov_request_conf_t *prev,
 
     if (prov_merge_auth(cf, conf) != NGX_OK
         || prov_merge_api(cf, conf, clcf) != NGX_OK
-        || prov_merge_require(cf, prev, conf) != NGX_OK)
+        || prov_merge_require(cf, prev, conf) != NGX_OK
+        || prov_request_limit_merge(cf, prev, conf) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }

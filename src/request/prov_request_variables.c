@@ -43,6 +43,9 @@ static ngx_http_variable_t  prov_variables[] = {
     { ngx_string("provisioning_code"), NULL, prov_variable_string,
       PROV_VARIABLE(problem.code), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("provisioning_limited"), NULL, prov_variable_string,
+      PROV_VARIABLE(limited), NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
     { ngx_string("provisioning_request_id"), NULL, prov_variable_string,
       PROV_VARIABLE(id), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 

@@ -1,0 +1,80 @@
+#!/usr/bin/perl
+
+# The arithmetic of token buckets, without a server: t/unit/limit_unit.c.
+#
+#   prove t/limit_unit.t
+#
+# SEED repeats a run.  NGX_BUILD and SANITIZE are explained in
+# t/unit/AuthUnit.pm.
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use File::Temp qw(tempdir);
+use Test::More;
+
+# a run that is interrupted cleans up, too
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
+
+my $root = abs_path(dirname(__FILE__) . '/..');
+my $dir  = tempdir(CLEANUP => 1);
+
+sub run {
+    my (@command) = @_;
+
+    my $pid = open my $in, '-|';
+    die "fork: $!" unless defined $pid;
+
+    if (!$pid) {
+        open STDERR, '>&', \*STDOUT;
+        exec @command or die "$command[0]: $!\n";
+    }
+
+    my $output = do { local $/; <$in> };
+    close $in;
+    BAIL_OUT("@command failed:\n$output") if $?;
+
+    return $output;
+}
+
+my $tree = $ENV{NGX_BUILD};
+
+if (!$tree) {
+    $tree = "$dir/nginx";
+    run("$root/t/build/configure", '/usr/share/nginx/src', $tree,
+        '--with-compat', '--with-threads');
+}
+
+my @cc = (split(' ', $ENV{CC} || 'gcc'), '-g', '-O1', '-Wall', '-Wextra',
+    '-Werror', '-Wno-unused-parameter');
+push @cc, '-fsanitize=address,undefined', '-fno-sanitize-recover=all',
+    '-fno-omit-frame-pointer' if $ENV{SANITIZE};
+push @cc, split ' ', $ENV{CFLAGS_EXTRA} || '';
+push @cc, map { "-I$_" } (map { "$tree/$_" } 'src/core', 'src/event',
+    'src/event/modules', 'src/os/unix', 'objs'), "$root/src";
+
+run(@cc, '-o', "$dir/limit_unit", "$root/t/unit/limit_unit.c",
+    "$root/src/limit/prov_limit_bucket.c");
+
+my $seed = defined $ENV{SEED} ? $ENV{SEED} : time;
+my ($seen, $planned) = (0, -1);
+
+for my $line (split /\n/, run("$dir/limit_unit", $seed)) {
+
+    if ($line =~ /^(not )?ok \d+ - (.*)/) {
+        $seen++;
+        ok(!$1, $2) or diag("SEED=$seed repeats it");
+
+    } elsif ($line =~ /^1\.\.(\d+)$/) {
+        $planned = $1;
+
+    } else {
+        diag($line) if $line !~ /^# seed/;
+    }
+}
+
+is($seen, $planned, "all of it ran, with SEED=$seed");
+
+done_testing();

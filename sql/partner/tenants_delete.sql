@@ -1,0 +1,70 @@
+-- The partner API's tenants: deleted and restored, and removed for good.
+
+
+create or replace function partner.tenant_delete(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql security definer
+as $$
+declare
+    claim  constant record := prov.tenant_claim(params);
+    was    constant prov.tenants := claim.tenant;
+    wanted prov.tenants := was;
+begin
+    if claim.status is not null then
+        status := claim.status;
+        body := claim.body;
+        return;
+    end if;
+
+    -- a tenant that is deleted already stays as it is
+
+    if was.status <> 'deleted' then
+        wanted.status := 'deleted';
+        wanted.deleted_from := was.status;
+        wanted.deleted_at := clock_timestamp();
+        wanted.purge_after := wanted.deleted_at + prov.purge_after();
+    end if;
+
+    select s.* into status, body, headers
+    from prov.tenant_save(ctx, was, wanted) s;
+end
+$$;
+
+comment on function partner.tenant_delete(jsonb, jsonb, jsonb) is
+    'Deletes one of the caller''s tenants; it can be restored for a time.';
+
+
+create or replace function partner.tenant_restore(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql security definer
+as $$
+declare
+    claim  constant record := prov.tenant_claim(params);
+    was    constant prov.tenants := claim.tenant;
+    wanted prov.tenants := was;
+begin
+    if claim.status is not null then
+        status := claim.status;
+        body := claim.body;
+        return;
+    end if;
+
+    if was.status <> 'deleted' then
+        status := 409;
+        body := prov.tenant_invalid_transition(was.status, was.status,
+            '{deleted}');
+        return;
+    end if;
+
+    wanted.status := was.deleted_from;
+    wanted.deleted_from := null;
+    wanted.deleted_at := null;
+    wanted.purge_after := null;
+
+    select s.* into status, body, headers
+    from prov.tenant_save(ctx, was, wanted) s;
+end
+$$;
+
+comment on function partner.tenant_restore(jsonb, jsonb, jsonb) is
+    'Gives a deleted tenant the status back that it had before.';

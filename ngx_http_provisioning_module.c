@@ -99,6 +99,13 @@ static ngx_command_t  ngx_http_provisioning_commands[] = {
       0,
       NULL },
 
+    { ngx_string("provisioning_require_if_match"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(prov_request_conf_t, require_if_match),
+      NULL },
+
     { ngx_string("provisioning_api"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
       ngx_http_provisioning_api,
@@ -296,12 +303,21 @@ ngx_http_provisioning_create_main_conf(ngx_conf_t *cf)
 static void *
 ngx_http_provisioning_create_loc_conf(ngx_conf_t *cf)
 {
+    prov_request_conf_t  *plcf;
+
+    plcf = ngx_pcalloc(cf->pool, sizeof(prov_request_conf_t));
+    if (plcf == NULL) {
+        return NULL;
+    }
+
     /*
      * set by ngx_pcalloc(): nothing is configured, all pointers NULL, which
      * is also what says that a value is to be inherited
      */
 
-    return ngx_pcalloc(cf->pool, sizeof(prov_request_conf_t));
+    plcf->require_if_match = NGX_CONF_UNSET;
+
+    return plcf;
 }
 
 

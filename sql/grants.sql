@@ -9,6 +9,10 @@ grant execute on function
     prov.refusal(jsonb, jsonb, jsonb),
     prov.api_key_find(jsonb, jsonb, jsonb),
     prov.api_key_used(jsonb, jsonb, jsonb),
+    prov.idempotency_begin(jsonb, jsonb, jsonb),
+    prov.idempotency_end(jsonb, bytea, int, json, jsonb),
+    prov.dry_run(jsonb, jsonb, jsonb, text, text),
+    prov.dry_run_diff(jsonb),
     prov.schema_version()
 to prov_partner;
 

@@ -161,6 +161,9 @@ is_example 'tenant_list 200 empty', ask(GET => $TENANTS);
 is send_example('tenant_create former')->status, 201,
     'a request with the former name works';
 forget();
+is_example 'tenant_create 201 dry_run', ask(
+    POST => "$TENANTS?dry_run=true", json => { client_name => 'Acme '
+    . 'Corporation', email => 'admin@acme.example' });
 is_example 'tenant_create 201 least', send_example('tenant_create least');
 forget();
 
@@ -178,6 +181,18 @@ create(email => unique_email(), slug => 'globex',
        token => token(partner => 'globex'));
 is_example 'TenantConflict slug',
     create(email => unique_email(), slug => 'globex');
+
+my @key = (headers => { 'Idempotency-Key' => 'k' });
+ask(POST => $TENANTS, @key, json => { client_name => 'X',
+    email => unique_email() });
+is_example 'IdempotencyKeyReused', ask(POST => $TENANTS, @key, json => {
+    client_name => 'Y', email => unique_email() });
+
+$postgres->sql('begin');
+$postgres->sql('lock table prov.idempotency in exclusive mode');
+is_example 'TenantConflict repeated', ask(POST => $TENANTS, @key, json => {
+    client_name => 'Z', email => unique_email() });
+$postgres->sql('rollback');
 
 is_example 'BadRequest parameter', ask(GET => "$TENANTS?page=2");
 is_example 'BadRequestBody body', create();

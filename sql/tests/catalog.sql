@@ -190,8 +190,7 @@ $$),
     join surface s on s.oid = r.pronamespace
     where not has_function_privilege(s.role, r.oid, 'execute')
 $$),
-('of the rest it may call the entrance, the outcome, the readiness and what '
- 'is asked of a key', $$
+('of the rest it may call what the gateway''s own statements do', $$
     select g.name from granted g
     join surface s on s.role = g.grantee
     where g.kind = 'function' and g.name !~ format('^EXECUTE %s\.', s.nspname)
@@ -201,6 +200,10 @@ $$),
             'EXECUTE prov.refusal(jsonb,jsonb,jsonb)',
             'EXECUTE prov.api_key_find(jsonb,jsonb,jsonb)',
             'EXECUTE prov.api_key_used(jsonb,jsonb,jsonb)',
+            'EXECUTE prov.idempotency_begin(jsonb,jsonb,jsonb)',
+            'EXECUTE prov.idempotency_end(jsonb,bytea,integer,json,jsonb)',
+            'EXECUTE prov.dry_run(jsonb,jsonb,jsonb,text,text)',
+            'EXECUTE prov.dry_run_diff(jsonb)',
             'EXECUTE prov.schema_version()'])
 $$),
 ('it touches no table and creates nothing', $$

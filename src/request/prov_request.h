@@ -28,6 +28,13 @@
 #define PROV_REQUEST_LIMITS      8
 
 
+/* of the parameters that the engine itself serves, what an operation has */
+#define PROV_REQUEST_TAKES_KEY         0x01   /* Idempotency-Key */
+#define PROV_REQUEST_TAKES_DRY_RUN     0x02   /* dry_run */
+#define PROV_REQUEST_TAKES_MATCH       0x04   /* If-Match */
+#define PROV_REQUEST_TAKES_NONE_MATCH  0x08   /* If-None-Match */
+
+
 typedef struct {
     ngx_str_t                   name;      /* x-handler */
     ngx_http_handler_pt         handler;   /* as a content handler's */
@@ -40,6 +47,9 @@ typedef struct {
     prov_openapi_operation_t   *operation;
     prov_request_handler_t     *handler;   /* NULL: the database function */
     ngx_uint_t                  statement;
+    ngx_uint_t                  keyed;     /* statement with a key */
+    ngx_uint_t                  dry_run;   /* statement that keeps nothing */
+    ngx_uint_t                  takes;     /* PROV_REQUEST_TAKES_… */
     prov_db_class_e             class;
 } prov_request_call_t;
 
@@ -107,6 +117,7 @@ typedef struct {
                                               of each must be met */
     ngx_array_t                *limits;    /* prov_request_limit_t */
     ngx_str_t                   policy;    /* RateLimit-Policy, or empty */
+    ngx_flag_t                  require_if_match;
     u_char                     *file;      /* where it was told so, last */
     ngx_uint_t                  line;
 } prov_request_conf_t;
@@ -176,6 +187,8 @@ struct prov_request_ctx_s {
     unsigned                    waiting:1; /* for the answer to the query */
     unsigned                    queried:1; /* the times are known */
     unsigned                    outcome:1; /* asks what became of a write */
+    unsigned                    keyed:1;   /* with an Idempotency-Key */
+    unsigned                    dry_run:1; /* nothing is to be kept */
     unsigned                    keepalive:1;  /* was wanted at the start */
     unsigned                    drained:1; /* no body, or it has been read */
     unsigned                    replace:1; /* body filter: send document */
@@ -201,6 +214,8 @@ prov_request_ctx_t *prov_request_ctx(ngx_http_request_t *r);
 prov_request_ctx_t *prov_request_ctx_find(ngx_http_request_t *r);
 ngx_table_elt_t *prov_request_header_in(ngx_http_request_t *r,
     const char *name, size_t len);
+ngx_int_t prov_request_header_whole(ngx_http_request_t *r, const char *name,
+    size_t len, ngx_str_t *value);
 ngx_int_t prov_request_header_out(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);
 ngx_table_elt_t *prov_request_header_set(ngx_http_request_t *r,
@@ -244,6 +259,15 @@ ngx_uint_t prov_value_utf8(ngx_str_t *text);
 
 /* prov_request_content.c: from the request to the query */
 ngx_int_t prov_request_content(ngx_http_request_t *r);
+
+/* prov_request_mutation.c: keys, dry runs, conditions */
+ngx_int_t prov_request_mutation(ngx_conf_t *cf,
+    prov_request_service_t *service, prov_request_call_t *call);
+ngx_int_t prov_request_conditional(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx);
+void prov_request_mutation_asked(prov_request_ctx_t *ctx, json_t *params);
+ngx_uint_t prov_request_statement(prov_request_ctx_t *ctx,
+    prov_db_class_e *class);
 
 /* prov_request_body.c: what was sent */
 ngx_int_t prov_request_body_type(ngx_http_request_t *r,

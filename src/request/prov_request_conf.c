@@ -90,6 +90,10 @@ prov_service_call(ngx_conf_t *cf, prov_request_service_t *service,
     call->operation = op;
     call->class = prov_service_class(op);
 
+    if (prov_request_mutation(cf, service, call) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (op->handler.len == 0) {
         return prov_service_statement(cf, service->db, &service->api->schema,
                                       (char *) op->id.data, op->id.len,

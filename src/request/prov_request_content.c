@@ -57,6 +57,11 @@ prov_request_start(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         return prov_problem_final(r, rc);
     }
 
+    rc = prov_request_conditional(r, ctx);
+    if (rc != NGX_OK) {
+        return prov_problem_final(r, rc);
+    }
+
     schema = NULL;
 
     if (ctx->operation->media.nelts) {

@@ -191,6 +191,58 @@ prov_request_header_in(ngx_http_request_t *r, const char *name, size_t len)
 
 
 /*
+ * The values of all headers of that (lower-case) name, commas between them:
+ * what was sent in several lines means the same in one (RFC 9110, section
+ * 5.3).  NGX_DECLINED: there is none.
+ */
+
+ngx_int_t
+prov_request_header_whole(ngx_http_request_t *r, const char *name,
+    size_t len, ngx_str_t *value)
+{
+    u_char           *p;
+    size_t            size;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *first;
+
+    first = prov_request_header_in(r, name, len);
+    if (first == NULL) {
+        return NGX_DECLINED;
+    }
+
+    *value = first->value;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (&h[i] == first || h[i].hash == 0 || h[i].key.len != len
+                || ngx_strncmp(h[i].lowcase_key, name, len) != 0)
+            {
+                continue;
+            }
+
+            size = value->len + 2 + h[i].value.len;
+
+            p = ngx_pnalloc(r->pool, size);
+            if (p == NULL) {
+                return NGX_ERROR;
+            }
+
+            (void) ngx_sprintf(p, "%V, %V", value, &h[i].value);
+
+            value->data = p;
+            value->len = size;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
  * Sets a response header; name is a literal, the value is borrowed for the
  * request's life.  Replaces one of the same name, which the location before
  * an internal redirect or a proxied server has left.  Those nginx's own

@@ -54,6 +54,8 @@ prov_request_merge(ngx_conf_t *cf, prov_request_conf_t *prev,
         conf->database = prev->database;
     }
 
+    ngx_conf_merge_value(conf->require_if_match, prev->require_if_match, 0);
+
     /* one set for one list of issuers, so that locations share what the
        worker remembers of tokens */
 

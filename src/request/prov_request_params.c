@@ -77,6 +77,7 @@ prov_request_params(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         }
 
         prov_params_tenant(ctx);
+        prov_request_mutation_asked(ctx, p.object);
     }
 
     json_decref(p.object);
@@ -291,8 +292,8 @@ prov_params_headers(prov_params_t *p)
 {
     u_char                    *name;
     ngx_int_t                  rc;
+    ngx_str_t                  value;
     ngx_uint_t                 i;
-    ngx_table_elt_t           *h;
     prov_openapi_parameter_t  *param;
 
     param = p->ctx->operation->parameters.elts;
@@ -312,19 +313,23 @@ prov_params_headers(prov_params_t *p)
 
         ngx_strlow(name, param[i].name.data, param[i].name.len);
 
-        h = prov_request_header_in(p->request, (char *) name,
-                                   param[i].name.len);
+        rc = prov_request_header_whole(p->request, (char *) name,
+                                       param[i].name.len, &value);
 
-        if (h == NULL) {
+        if (rc == NGX_DECLINED) {
             continue;
         }
 
-        if (!prov_value_utf8(&h->value)) {
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (!prov_value_utf8(&value)) {
             rc = prov_params_wrong(p, PROV_OPENAPI_HEADER, &param[i].name,
                                    "encoding", "is not UTF-8");
 
         } else {
-            rc = prov_params_set(p, &param[i], NULL, &h->value);
+            rc = prov_params_set(p, &param[i], NULL, &value);
         }
 
         if (rc != NGX_OK) {

@@ -23,11 +23,10 @@ static void prov_request_release(void *data);
 ngx_int_t
 prov_request_query(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 {
-    prov_request_call_t  *call;
+    ngx_uint_t       statement;
+    prov_db_class_e  class;
 
-    call = ctx->call;
-
-    if (call->operation->permission != PROV_OPENAPI_PUBLIC
+    if (ctx->operation->permission != PROV_OPENAPI_PUBLIC
         && ctx->identity->partner.len == 0)
     {
         return prov_problem(r, NGX_HTTP_FORBIDDEN, "partner_missing",
@@ -39,7 +38,9 @@ prov_request_query(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    return prov_request_ask(r, ctx, call->statement, call->class);
+    statement = prov_request_statement(ctx, &class);
+
+    return prov_request_ask(r, ctx, statement, class);
 }
 
 
@@ -154,7 +155,12 @@ prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 
         ctx->outcome = 1;
 
-        return prov_request_ask(r, ctx, ctx->conf->service->outcome,
+        /* with a key the request itself is the question: it is answered as
+           it was, or served now, and never twice */
+
+        return prov_request_ask(r, ctx, ctx->keyed
+                                        ? ctx->call->keyed
+                                        : ctx->conf->service->outcome,
                                 PROV_DB_OUTCOME);
 
     default:
@@ -178,6 +184,16 @@ static ngx_int_t
 prov_request_outcome(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     prov_db_query_t *q)
 {
+    if (ctx->keyed && q->status == PROV_DB_COMMITTED
+        && PQntuples(q->result) == 1)
+    {
+        return prov_request_respond(r, ctx, q->result);
+    }
+
+    if (ctx->keyed && q->status == PROV_DB_REFUSED) {
+        return prov_request_refused(r, q->result);
+    }
+
     if (q->status == PROV_DB_COMMITTED && PQntuples(q->result) == 1) {
 
         if (ngx_strcmp(PQgetvalue(q->result, 0, 0), "0") != 0) {
@@ -205,8 +221,11 @@ prov_request_outcome(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 
     return prov_problem(r, NGX_HTTP_BAD_GATEWAY, "outcome_unknown",
                         "The database went away while the change was made, "
-                        "and it could not be found out whether it was. Read "
-                        "the resource before you repeat the request.");
+                        "and it could not be found out whether it was. %s",
+                        ctx->keyed ? "Repeat the request with the same "
+                                     "Idempotency-Key."
+                                   : "Read the resource before you repeat "
+                                     "the request.");
 }
 
 

@@ -21,7 +21,8 @@ static ngx_int_t prov_request_broken(ngx_http_request_t *r,
 /* what a function may set */
 
 static const char  *prov_response_headers[] = {
-    "ETag", "Location", "Link", "Retry-After", NULL
+    "ETag", "Location", "Link", "Retry-After", "Idempotent-Replayed",
+    "Dry-Run", NULL
 };
 
 

@@ -1,0 +1,189 @@
+-- Mutations with an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header
+-- -07).  The gateway's statement for them calls prov.idempotency_begin(), then
+-- the operation if that says so, then prov.idempotency_end(), all in one
+-- transaction: what is kept is what was committed.
+
+
+create or replace function prov.idempotency_expire(most int)
+    returns int
+    language plpgsql
+as $$
+declare
+    n   int := 0;
+    old bytea;
+begin
+    -- With the caller's rights, so that row-level security decides whose: a
+    -- superuser's call goes for everybody's.  One by one, because a plan for
+    -- several that was made when the table was empty walks it later.
+
+    for old in
+        select i.id
+        from prov.idempotency i
+        where i.created_at < now() - interval '24 hours'
+        order by i.created_at
+        limit most
+        for update skip locked
+    loop
+        delete from prov.idempotency i where i.id = old;
+        n := n + 1;
+    end loop;
+
+    return n;
+end
+$$;
+
+comment on function prov.idempotency_expire(int) is
+    'Deletes answers that are older than 24 hours, at most so many, and says '
+    'how many.';
+
+
+create or replace function prov.idempotency_begin(ctx jsonb, params jsonb,
+        input jsonb, out begun bytea, out status int, out body json,
+        out headers jsonb)
+    language plpgsql security definer
+as $$
+declare
+    -- whose key: a partner's other users and keys have keys of their own
+
+    mine    constant bytea := sha256(convert_to(jsonb_build_array(
+        ctx -> 'partner', ctx #> '{principal,kind}',
+        ctx #> '{principal,issuer}', ctx #> '{principal,subject}',
+        ctx #> '{principal,key}', ctx -> 'operation',
+        params -> 'Idempotency-Key')::text, 'UTF8'));
+    asked   constant bytea := sha256(convert_to(jsonb_build_array(
+        ctx -> 'operation', params - array['Idempotency-Key', 'dry_run'],
+        input)::text, 'UTF8'));
+    earlier prov.idempotency;
+    ignored int;
+begin
+    -- What is under way with this key is waited for here, as long as
+    -- lock_timeout allows.
+
+    for attempt in 1 .. 3 loop
+        insert into prov.idempotency as i (id, partner, request, mutation)
+        values (mine, (ctx ->> 'partner')::uuid, asked,
+            (ctx ->> 'mutation')::uuid)
+        on conflict do nothing;
+
+        if found then
+            begun := mine;
+
+            -- two go for each that comes, so they do not pile up
+            ignored := prov.idempotency_expire(2);
+            return;
+        end if;
+
+        select i.* into earlier
+        from prov.idempotency i
+        where i.id = mine;
+
+        continue when not found;
+
+        if earlier.created_at < now() - interval '24 hours' then
+            update prov.idempotency as i
+            set created_at = now(), request = asked,
+                mutation = (ctx ->> 'mutation')::uuid, tenant = null,
+                status = null, body = null, headers = null
+            where i.id = earlier.id and i.created_at = earlier.created_at;
+
+            continue when not found;
+
+            begun := mine;
+            return;
+        end if;
+
+        if earlier.request <> asked then
+            status := 422;
+            body := json_build_object('code', 'idempotency_key_reused',
+                'detail', 'This Idempotency-Key was used for another '
+                          'request; use a new key for each change.');
+            return;
+        end if;
+
+        status := earlier.status;
+        body := earlier.body;
+        headers := earlier.headers;
+
+        if earlier.mutation <> (ctx ->> 'mutation')::uuid then
+            headers := coalesce(headers, '{}')
+                || '{"Idempotent-Replayed": "true"}';
+        end if;
+
+        return;
+    end loop;
+
+    raise lock_not_available;
+
+exception
+    when lock_not_available then
+        begun := null;
+        status := 409;
+        body := json_build_object('code', 'idempotency_in_progress',
+            'detail', 'A request with this Idempotency-Key is still under '
+                      'way; repeat this one a little later.');
+        headers := '{"Retry-After": "1"}';
+end
+$$;
+
+comment on function prov.idempotency_begin(jsonb, jsonb, jsonb) is
+    'begun: the key is new, and the operation to be run.  Else what to answer '
+    'instead: what was answered before, 409 idempotency_in_progress or 422 '
+    'idempotency_key_reused.';
+
+
+create or replace function prov.idempotency_end(ctx jsonb, begun bytea,
+        inout status int, inout body json, inout headers jsonb)
+    language plpgsql security definer
+as $$
+declare
+    whose uuid;
+    after json;
+    kept  json := body;
+begin
+    if begun is null then
+        return;
+    end if;
+
+    -- Who is told to come again, or that something broke, may be told
+    -- something else the next time.
+
+    if status not between 200 and 499 or status = 429 or status is null then
+        delete from prov.idempotency i where i.id = begun;
+        return;
+    end if;
+
+    -- A secret is shown once and kept nowhere.  What is one, the audit entry
+    -- says: it has null in its place.
+
+    select c.tenant, c.after into whose, after from prov.change(ctx) c;
+
+    if json_typeof(body) = 'object' and json_typeof(after) = 'object'
+        and after::text <> body::text
+    then
+        select coalesce(s.kept, body) into kept
+        from (
+            select json_object_agg(m.key,
+                       case when m.secret then 'null' else m.value end
+                       order by m.ordinality)
+                   filter (where m.any) as kept
+            from (
+                select b.*, s.secret, bool_or(s.secret) over () as any
+                from json_each(body) with ordinality b
+                cross join lateral (select json_typeof(b.value) <> 'null'
+                    and coalesce(json_typeof(after -> b.key), '') = 'null'
+                        as secret) s
+            ) m
+        ) s;
+    end if;
+
+    update prov.idempotency as i
+    set status = idempotency_end.status, body = kept,
+        headers = idempotency_end.headers, tenant = whose
+    where i.id = begun;
+end
+$$;
+
+comment on function prov.idempotency_end(jsonb, bytea, int, json, jsonb) is
+    'Keeps what the operation has answered, for the key that was begun, and '
+    'passes it on.  Errors of ours (5xx) and 429 are not kept, nor are '
+    'secrets.';

@@ -43,7 +43,7 @@ my %location = (
 
 sub zones {
     my (%size) = @_;
-    return join "\n", 'provisioning_limit_zone health 1m;',
+    return join "\n", 'provisioning_limit_zone server 1m;',
         'provisioning_limit_zone api 1m;',
         map { "provisioning_limit_zone $_ " . ($size{$_} || '1m') . ';' }
             map { $location{$_} =~ /provisioning_limit (\w+)/g }
@@ -124,6 +124,7 @@ END
 my $postgres = postgres();
 my $nginx = nginx(postgres => $postgres, start => 0, workers => 4,
     http => $http, locations => $locations,
+    server => 'provisioning_limit server rate=1r/h burst=9 key=partner;',
     api => 'provisioning_limit api rate=1r/h burst=100;',
     events => 'accept_mutex off;');
 
@@ -385,8 +386,10 @@ is_deeply [sort keys %{ $example->{value} }], [sort keys %{ $r->json }],
 
 # Elsewhere
 
+is ask('/health/live')->header('RateLimit-Policy'), '"server";q=9;w=32400',
+    'the limits of a server are those of its locations';
 is_deeply [map { ask('/static/')->header($_) } 'RateLimit', 'RateLimit-Policy'],
-    [undef, undef], 'a location without a limit says nothing of any';
+    [undef, undef], 'but of those only that are for us to let in';
 
 
 # A burst, then a steady rate

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# The arithmetic of token buckets, without a server: t/unit/limit_unit.c.
+# Token buckets without a server: their arithmetic (t/unit/limit_unit.c), and
+# their zones (t/unit/limit_zone_unit.c).
 #
 #   prove t/limit_unit.t
 #
@@ -53,28 +54,42 @@ push @cc, '-fsanitize=address,undefined', '-fno-sanitize-recover=all',
     '-fno-omit-frame-pointer' if $ENV{SANITIZE};
 push @cc, split ' ', $ENV{CFLAGS_EXTRA} || '';
 push @cc, map { "-I$_" } (map { "$tree/$_" } 'src/core', 'src/event',
-    'src/event/modules', 'src/os/unix', 'objs'), "$root/src";
-
-run(@cc, '-o', "$dir/limit_unit", "$root/t/unit/limit_unit.c",
-    "$root/src/limit/prov_limit_bucket.c");
+    'src/event/modules', 'src/os/unix', 'objs'), "$root/src", "$root/t/unit";
 
 my $seed = defined $ENV{SEED} ? $ENV{SEED} : time;
-my ($seen, $planned) = (0, -1);
 
-for my $line (split /\n/, run("$dir/limit_unit", $seed)) {
+# A program's tests become tests of this file, so that they are counted.
 
-    if ($line =~ /^(not )?ok \d+ - (.*)/) {
-        $seen++;
-        ok(!$1, $2) or diag("SEED=$seed repeats it");
+sub tap {
+    my ($name, @sources) = @_;
+    my ($seen, $planned) = (0, -1);
 
-    } elsif ($line =~ /^1\.\.(\d+)$/) {
-        $planned = $1;
+    run(@cc, '-o', "$dir/$name", map { "$root/$_" } "t/unit/$name.c",
+        @sources);
 
-    } else {
-        diag($line) if $line !~ /^# seed/;
+    for my $line (split /\n/, run("$dir/$name", $seed)) {
+
+        if ($line =~ /^(not )?ok \d+ - (.*)/) {
+            $seen++;
+            ok(!$1, $2) or diag("SEED=$seed repeats it");
+
+        } elsif ($line =~ /^1\.\.(\d+)$/) {
+            $planned = $1;
+
+        } else {
+            diag($line) if $line !~ /^# (?:seed|\[\d\])/;
+        }
     }
+
+    is($seen, $planned, "all of $name ran, with SEED=$seed");
+
+    return;
 }
 
-is($seen, $planned, "all of it ran, with SEED=$seed");
+my @limit = ('src/limit/prov_limit_bucket.c');
+
+tap('limit_unit', @limit);
+tap('limit_zone_unit', @limit, 'src/limit/prov_limit_zone.c',
+    't/unit/ngx_shim.c', 't/unit/auth_shim.c');
 
 done_testing();

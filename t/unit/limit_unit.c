@@ -163,10 +163,14 @@ test_clocks(void)
        "so that no millisecond counts twice");
     ok(taken(&bucket, &rate, 5100, 20) == 1, "nor is one lost");
 
-    bucket.last = 5000 + (ngx_msec_t) -1 / 2 + 2;
+    bucket.last = 65000;
     bucket.spent = rate.capacity;
+    ok(taken(&bucket, &rate, 5000, 20) == 0 && bucket.last == 65000,
+       "a worker may lag by a minute");
+
+    bucket.last = 5000 + (ngx_msec_t) -1 / 2;
     ok(taken(&bucket, &rate, 5000, 20) == 10 && bucket.last == 5000,
-       "one from half a round ago is whole");
+       "a bucket from half a round ago is whole");
 }
 
 

@@ -267,6 +267,7 @@ ngx_http_provisioning_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_provisioning_exit_process(ngx_cycle_t *cycle)
 {
+    prov_request_exit_worker();
     prov_db_exit_worker();
 }
 
@@ -285,6 +286,7 @@ ngx_http_provisioning_create_main_conf(ngx_conf_t *cf)
         != NGX_OK
         || ngx_array_init(&pmcf->issuers, cf->pool, 2, sizeof(void *))
            != NGX_OK
+        || ngx_array_init(&pmcf->keys, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&pmcf->apis, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&pmcf->services, cf->pool, 2, sizeof(void *))
            != NGX_OK
@@ -351,7 +353,7 @@ ngx_http_provisioning_issuer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* provisioning_auth issuer ... | off; */
+/* provisioning_auth issuer ... [keys=database] | off; */
 
 static char *
 ngx_http_provisioning_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -385,6 +387,21 @@ ngx_http_provisioning_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "keys=", 5) == 0) {
+
+            if (plcf->keys_of.len || value[i].len == 5) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid parameter \"%V\", expected "
+                                   "\"keys=database\" once", &value[i]);
+                return NGX_CONF_ERROR;
+            }
+
+            plcf->keys_of.data = value[i].data + 5;
+            plcf->keys_of.len = value[i].len - 5;
+            continue;
+        }
+
         name = ngx_array_push(plcf->issuers);
         if (name == NULL) {
             return NGX_CONF_ERROR;

@@ -15,6 +15,7 @@
 #include "db/prov_db.h"
 #include "limit/prov_limit.h"
 #include "openapi/prov_openapi.h"
+#include "request/prov_request_keys.h"
 
 
 /* of a caller's own request id, and of the user agent that is recorded */
@@ -62,6 +63,7 @@ typedef struct {
     prov_request_call_t        *calls;     /* by operation->index */
     ngx_uint_t                  outcome;   /* statement */
     ngx_uint_t                  ready;     /* statement */
+    ngx_uint_t                  refusal;   /* statement */
     ngx_str_t                   inventory; /* prov.ready's first argument */
     void                       *threads;   /* ngx_thread_pool_t * */
 } prov_request_service_t;
@@ -101,7 +103,10 @@ typedef struct {
 
 typedef struct {
     prov_auth_set_t            *auth;      /* NULL: no token is trusted */
-    ngx_array_t                *issuers;   /* ngx_str_t: names; none: "off" */
+    ngx_array_t                *issuers;   /* ngx_str_t: names; none, and no
+                                              keys: "off" */
+    ngx_str_t                   keys_of;   /* name of a database */
+    prov_request_keys_t        *keys;      /* NULL: no key is looked at */
     prov_openapi_api_t         *api;
     ngx_str_t                   prefix;    /* before the document's paths */
     ngx_str_t                   database;  /* name */
@@ -128,6 +133,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                 databases; /* prov_db_conf_t * */
     ngx_array_t                 issuers;   /* prov_auth_issuer_t * */
+    ngx_array_t                 keys;      /* prov_request_keys_t * */
     ngx_array_t                 apis;      /* prov_openapi_api_t * */
     ngx_array_t                 services;  /* prov_request_service_t * */
     ngx_array_t                 zones;     /* prov_limit_zone_t * */
@@ -167,6 +173,7 @@ struct prov_request_ctx_s {
     prov_schema_t              *schema;    /* of the body that is read */
     prov_request_check_t       *check;     /* of that body */
     prov_auth_identity_t       *identity;
+    prov_request_lookup_t       lookup;    /* of an API key */
     ngx_str_t                   tenant;
     prov_request_room_t        *rooms;     /* of the limits that counted */
     ngx_uint_t                  nrooms;
@@ -189,6 +196,7 @@ struct prov_request_ctx_s {
     unsigned                    outcome:1; /* asks what became of a write */
     unsigned                    keyed:1;   /* with an Idempotency-Key */
     unsigned                    dry_run:1; /* nothing is to be kept */
+    unsigned                    refusal:1; /* asks why nobody was let in */
     unsigned                    keepalive:1;  /* was wanted at the start */
     unsigned                    drained:1; /* no body, or it has been read */
     unsigned                    replace:1; /* body filter: send document */
@@ -227,6 +235,20 @@ ngx_int_t prov_request_forbidden(ngx_http_request_t *r,
     ngx_str_t *permission);
 ngx_int_t prov_request_subrequest(ngx_http_request_t *r);
 ngx_int_t prov_request_init_worker(ngx_cycle_t *cycle);
+void prov_request_exit_worker(void);
+
+/* prov_request_access_key.c: who may, with an API key */
+ngx_int_t prov_request_access_key(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_str_t *text);
+ngx_int_t prov_request_access_network(ngx_http_request_t *r,
+    prov_auth_identity_t *identity);
+
+/* prov_request_credentials.c: what a request shows, and what it is told */
+ngx_int_t prov_request_credentials(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_str_t *text, ngx_uint_t *key);
+ngx_int_t prov_request_challenge(ngx_http_request_t *r, ngx_str_t *code);
+ngx_int_t prov_request_unauthorized(ngx_http_request_t *r, ngx_str_t *code,
+    ngx_str_t *detail);
 
 /*
  * prov_request_limit.c: how many.  Called twice, before and after
@@ -305,6 +327,8 @@ ngx_int_t prov_request_check(ngx_http_request_t *r,
 ngx_int_t prov_request_query(ngx_http_request_t *r, prov_request_ctx_t *ctx);
 ngx_int_t prov_request_ask(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     ngx_uint_t statement, prov_db_class_e class);
+ngx_int_t prov_request_no_answer(ngx_http_request_t *r,
+    prov_db_status_e status);
 
 /* prov_request_caller.c: what the database is told of the caller */
 ngx_int_t prov_request_caller(ngx_http_request_t *r,

@@ -14,24 +14,18 @@
 static prov_auth_cache_t  *prov_request_tokens;
 
 
-static ngx_uint_t prov_request_trusts(prov_auth_set_t *set,
+static ngx_int_t prov_request_access_final(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_int_t rc);
+static ngx_uint_t prov_request_trusts(prov_request_conf_t *conf,
     prov_auth_issuer_t *issuer);
 static ngx_int_t prov_request_authenticate(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
-static ngx_int_t prov_request_bearer(ngx_http_request_t *r,
-    ngx_str_t *token);
-static ngx_uint_t prov_request_repeated(ngx_http_request_t *r,
-    ngx_table_elt_t *authorization);
 static ngx_int_t prov_request_authorise(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 static ngx_uint_t prov_request_fulfils(prov_request_conf_t *conf,
     prov_auth_identity_t *identity);
 static ngx_uint_t prov_request_meets(prov_request_conf_t *conf,
     prov_auth_identity_t *identity, ngx_array_t *any);
-static ngx_int_t prov_request_missing(ngx_http_request_t *r,
-    const char *detail);
-static ngx_int_t prov_request_unauthorized(ngx_http_request_t *r,
-    ngx_str_t *code, ngx_str_t *detail);
 
 
 ngx_int_t
@@ -40,7 +34,15 @@ prov_request_init_worker(ngx_cycle_t *cycle)
     prov_request_tokens = prov_auth_cache_create(cycle->pool,
                                                  PROV_REQUEST_TOKENS);
 
-    return prov_request_tokens ? NGX_OK : NGX_ERROR;
+    return prov_request_tokens ? prov_request_keys_init_worker(cycle)
+                               : NGX_ERROR;
+}
+
+
+void
+prov_request_exit_worker(void)
+{
+    prov_request_keys_exit_worker();
 }
 
 
@@ -63,8 +65,20 @@ prov_request_access(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    /* any event of the connection leads here while a key is looked up */
+
+    if (ctx->lookup.waiting) {
+        return NGX_AGAIN;
+    }
+
+    if (ctx->lookup.answered && ctx->conf == conf) {
+        ctx->lookup.answered = 0;
+        return prov_request_access_final(r, ctx, ctx->lookup.rc);
+    }
+
     /* an internal redirect comes here again, for another location perhaps */
 
+    ctx->lookup.answered = 0;
     ctx->conf = conf;
     ctx->allowed = 0;
     ctx->operation = NULL;
@@ -85,6 +99,30 @@ prov_request_access(ngx_http_request_t *r)
 
     if (rc == NGX_OK && !public) {
         rc = prov_request_authenticate(r, ctx);
+
+        if (rc == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+    }
+
+    return prov_request_access_final(r, ctx, rc);
+}
+
+
+/* When it is known, or cannot be known, who is calling. */
+
+static ngx_int_t
+prov_request_access_final(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    ngx_int_t rc)
+{
+    ngx_uint_t  public;
+
+    public = ctx->operation
+             && ctx->operation->permission == PROV_OPENAPI_PUBLIC;
+
+    if (rc == NGX_OK && !public) {
+        rc = ctx->identity ? prov_request_access_network(r, ctx->identity)
+                           : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (rc == NGX_OK) {
@@ -126,7 +164,7 @@ prov_request_subrequest(ngx_http_request_t *r)
     ctx = prov_request_ctx_find(r->main);
 
     if (conf->api == NULL && ctx && ctx->allowed && ctx->identity
-        && prov_request_trusts(conf->auth, ctx->identity->issuer)
+        && prov_request_trusts(conf, ctx->identity->issuer)
         && prov_request_fulfils(conf, ctx->identity))
     {
         return NGX_DECLINED;
@@ -141,14 +179,18 @@ prov_request_subrequest(ngx_http_request_t *r)
 
 
 static ngx_uint_t
-prov_request_trusts(prov_auth_set_t *set, prov_auth_issuer_t *issuer)
+prov_request_trusts(prov_request_conf_t *conf, prov_auth_issuer_t *issuer)
 {
     ngx_uint_t            i;
     prov_auth_issuer_t  **trusted;
 
-    trusted = set->issuers.elts;
+    if (conf->keys && issuer == &conf->keys->issuer) {
+        return 1;
+    }
 
-    for (i = 0; i < set->issuers.nelts; i++) {
+    trusted = conf->auth->issuers.elts;
+
+    for (i = 0; i < conf->auth->issuers.nelts; i++) {
         if (trusted[i] == issuer) {
             return 1;
         }
@@ -163,9 +205,10 @@ prov_request_authenticate(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 {
     ngx_int_t            rc;
     ngx_str_t            token;
+    ngx_uint_t           key;
     prov_auth_refusal_t  refusal;
 
-    rc = prov_request_bearer(r, &token);
+    rc = prov_request_credentials(r, ctx, &token, &key);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -182,6 +225,10 @@ prov_request_authenticate(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         return prov_request_unauthorized(r, &refusal.code, &refusal.detail);
     }
 
+    if (key) {
+        return prov_request_access_key(r, ctx, &token);
+    }
+
     ngx_memzero(&refusal, sizeof(prov_auth_refusal_t));
 
     rc = prov_auth_verify(ctx->conf->auth, prov_request_tokens, &token,
@@ -195,84 +242,6 @@ prov_request_authenticate(ngx_http_request_t *r, prov_request_ctx_t *ctx)
     }
 
     return rc;
-}
-
-
-/* Authorization: Bearer <token> (RFC 6750, section 2.1) */
-
-static ngx_int_t
-prov_request_bearer(ngx_http_request_t *r, ngx_str_t *token)
-{
-    u_char           *p, *last;
-    ngx_table_elt_t  *h;
-
-    h = r->headers_in.authorization;
-
-    if (h == NULL) {
-        return prov_request_missing(r, "Send a token in the header "
-                                       "\"Authorization: Bearer <token>\".");
-    }
-
-    if (prov_request_repeated(r, h)) {
-        return prov_problem(r, NGX_HTTP_BAD_REQUEST,
-                            "authorization_repeated",
-                            "The request has more than one Authorization "
-                            "header; send exactly one.");
-    }
-
-    p = h->value.data;
-    last = p + h->value.len;
-
-    if (h->value.len > sizeof("Bearer ") - 1
-        && ngx_strncasecmp(p, (u_char *) "Bearer ", sizeof("Bearer ") - 1)
-           == 0)
-    {
-        p += sizeof("Bearer ") - 1;
-
-        while (p < last && *p == ' ') {
-            p++;
-        }
-
-        if (p < last) {
-            token->data = p;
-            token->len = last - p;
-            return NGX_OK;
-        }
-    }
-
-    return prov_request_missing(r, "The Authorization header must have the "
-                                   "form \"Bearer <token>\".");
-}
-
-
-/*
- * With two of them we would check one, and what stands behind us might look
- * at the other.
- */
-
-static ngx_uint_t
-prov_request_repeated(ngx_http_request_t *r, ngx_table_elt_t *authorization)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (&h[i] != authorization
-                && h[i].key.len == sizeof("authorization") - 1
-                && ngx_strncmp(h[i].lowcase_key, "authorization",
-                               sizeof("authorization") - 1)
-                   == 0)
-            {
-                return 1;
-            }
-        }
-    }
-
-    return 0;
 }
 
 
@@ -361,56 +330,6 @@ prov_request_meets(prov_request_conf_t *conf, prov_auth_identity_t *identity,
     }
 
     return 0;
-}
-
-
-/*
- * 401 with a challenge; without an error in it where nothing was presented
- * (RFC 6750, section 3.1).
- */
-
-static ngx_int_t
-prov_request_missing(ngx_http_request_t *r, const char *detail)
-{
-    static ngx_str_t  bare = ngx_string("Bearer realm=\"provisioning\"");
-
-    if (prov_request_header_out(r, "WWW-Authenticate", &bare) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return prov_problem(r, NGX_HTTP_UNAUTHORIZED, "token_missing", "%s",
-                        detail);
-}
-
-
-static ngx_int_t
-prov_request_unauthorized(ngx_http_request_t *r, ngx_str_t *code,
-    ngx_str_t *detail)
-{
-    u_char     *p;
-    ngx_str_t   challenge;
-
-    static ngx_str_t  bare = ngx_string("Bearer realm=\"provisioning\", "
-                                        "error=\"invalid_token\"");
-
-    p = ngx_pnalloc(r->pool, bare.len + sizeof(", error_description=\"\"") - 1
-                             + code->len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    challenge.data = p;
-    challenge.len = ngx_sprintf(p, "%V, error_description=\"%V\"", &bare,
-                                code)
-                    - p;
-
-    if (prov_request_header_out(r, "WWW-Authenticate", &challenge)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return prov_problem_members(r, NGX_HTTP_UNAUTHORIZED, code, detail, NULL);
 }
 
 

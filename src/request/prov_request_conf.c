@@ -20,6 +20,8 @@ static prov_db_class_e prov_service_class(prov_openapi_operation_t *op);
 static ngx_int_t prov_service_statement(ngx_conf_t *cf, prov_db_conf_t *db,
     ngx_str_t *schema, const char *function, size_t len,
     ngx_uint_t *statement);
+static ngx_int_t prov_service_refusal(ngx_conf_t *cf,
+    prov_request_service_t *service);
 static ngx_int_t prov_service_ready(ngx_conf_t *cf,
     prov_request_service_t *service);
 static ngx_int_t prov_publish_servers(ngx_conf_t *cf,
@@ -70,6 +72,7 @@ prov_request_service(ngx_conf_t *cf, prov_openapi_api_t *api,
 
     if (prov_service_statement(cf, db, &prov, "outcome", 7, &service->outcome)
         != NGX_OK
+        || prov_service_refusal(cf, service) != NGX_OK
         || prov_service_ready(cf, service) != NGX_OK)
     {
         return NULL;
@@ -180,6 +183,27 @@ prov_service_statement(ngx_conf_t *cf, prov_db_conf_t *db, ngx_str_t *schema,
     }
 
     *statement = n;
+
+    return NGX_OK;
+}
+
+
+/* prov.refusal() is asked without prov.enter(), which has returned no row. */
+
+static ngx_int_t
+prov_service_refusal(ngx_conf_t *cf, prov_request_service_t *service)
+{
+    ngx_int_t  n;
+
+    static ngx_str_t  text = ngx_string("select r.status, r.body, r.headers "
+                                        "from prov.refusal($1, $2, $3) r");
+
+    n = prov_db_statement(service->db, &text);
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    service->refusal = n;
 
     return NGX_OK;
 }

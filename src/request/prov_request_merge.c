@@ -8,6 +8,8 @@
 
 
 static ngx_int_t prov_merge_auth(ngx_conf_t *cf, prov_request_conf_t *conf);
+static ngx_int_t prov_merge_keys(ngx_conf_t *cf, prov_request_conf_t *conf,
+    prov_request_main_conf_t *pmcf);
 static ngx_int_t prov_merge_api(ngx_conf_t *cf, prov_request_conf_t *conf,
     ngx_http_core_loc_conf_t *clcf);
 static ngx_int_t prov_merge_service(ngx_conf_t *cf,
@@ -35,6 +37,7 @@ prov_request_merge(ngx_conf_t *cf, prov_request_conf_t *prev,
 
     if (conf->issuers == NULL) {
         conf->issuers = prev->issuers;
+        conf->keys_of = prev->keys_of;
     }
 
     if (conf->require == NULL) {
@@ -61,6 +64,7 @@ prov_request_merge(ngx_conf_t *cf, prov_request_conf_t *prev,
 
     if (conf->issuers == prev->issuers) {
         conf->auth = prev->auth;
+        conf->keys = prev->keys;
     }
 
     if (prov_merge_auth(cf, conf) != NGX_OK
@@ -93,7 +97,9 @@ prov_merge_auth(ngx_conf_t *cf, prov_request_conf_t *conf)
     prov_auth_issuer_t                 *issuer;
     prov_request_main_conf_t  *pmcf;
 
-    if (conf->auth || conf->issuers == NULL || conf->issuers->nelts == 0) {
+    if (conf->auth || conf->issuers == NULL
+        || (conf->issuers->nelts == 0 && conf->keys_of.len == 0))
+    {
         return NGX_OK;
     }
 
@@ -140,7 +146,31 @@ prov_merge_auth(ngx_conf_t *cf, prov_request_conf_t *conf)
 
     conf->auth = set;
 
-    return NGX_OK;
+    return conf->keys_of.len ? prov_merge_keys(cf, conf, pmcf) : NGX_OK;
+}
+
+
+static ngx_int_t
+prov_merge_keys(ngx_conf_t *cf, prov_request_conf_t *conf,
+    prov_request_main_conf_t *pmcf)
+{
+    prov_db_conf_t  *db;
+
+    db = prov_db_find(&pmcf->databases, &conf->keys_of);
+
+    if (db == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "unknown database \"%V\" in \"provisioning_auth "
+                      "keys=%V\", there is no \"provisioning_database %V "
+                      "{ … }\" in the http block, in %s:%ui",
+                      &conf->keys_of, &conf->keys_of, &conf->keys_of,
+                      conf->file, conf->line);
+        return NGX_ERROR;
+    }
+
+    conf->keys = prov_request_keys(cf, &pmcf->keys, db);
+
+    return conf->keys ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -259,7 +289,8 @@ prov_merge_require(ngx_conf_t *cf,
 
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"provisioning_require\" needs \"provisioning_auth "
-                      "issuer\", in %s:%ui", conf->file, conf->line);
+                      "issuer\" or \"provisioning_auth keys=database\", in "
+                      "%s:%ui", conf->file, conf->line);
         return NGX_ERROR;
     }
 

@@ -13,8 +13,6 @@ static ngx_int_t prov_request_answer(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, prov_db_query_t *q);
 static ngx_int_t prov_request_outcome(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, prov_db_query_t *q);
-static ngx_int_t prov_request_no_answer(ngx_http_request_t *r,
-    prov_db_status_e status);
 static void prov_request_release(void *data);
 
 
@@ -143,7 +141,27 @@ prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     switch (q->status) {
 
     case PROV_DB_COMMITTED:
-        return prov_request_respond(r, ctx, q->result);
+
+        if (PQntuples(q->result) == 0 && ctx->identity
+            && ctx->identity->key.len && !ctx->refusal)
+        {
+            /* its partner, or the key itself: prov.enter() does not say */
+
+            ctx->refusal = 1;
+
+            return prov_request_ask(r, ctx, ctx->conf->service->refusal,
+                                    PROV_DB_READ);
+        }
+
+        rc = prov_request_respond(r, ctx, q->result);
+
+        if (rc == NGX_HTTP_UNAUTHORIZED
+            && prov_request_challenge(r, &ctx->problem.code) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        return rc;
 
     case PROV_DB_REFUSED:
         return prov_request_refused(r, q->result);
@@ -229,7 +247,9 @@ prov_request_outcome(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 }
 
 
-static ngx_int_t
+/* The problem of a statement that was not run, or not answered in time. */
+
+ngx_int_t
 prov_request_no_answer(ngx_http_request_t *r, prov_db_status_e status)
 {
     ngx_int_t  rc;

@@ -34,6 +34,9 @@ static ngx_http_variable_t  prov_variables[] = {
     { ngx_string("provisioning_partner"), NULL, prov_variable_identity,
       offsetof(prov_auth_identity_t, partner), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("provisioning_key"), NULL, prov_variable_identity,
+      offsetof(prov_auth_identity_t, key), NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
     { ngx_string("provisioning_roles"), NULL, prov_variable_roles,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 

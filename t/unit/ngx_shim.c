@@ -699,3 +699,17 @@ ngx_shim_hex_digit(u_char c)
 
     return (c >= 'a' && c <= 'f') ? (ngx_uint_t) (c - 'a' + 10) : 16;
 }
+
+
+u_char *
+ngx_hex_dump(u_char *dst, u_char *src, size_t len)
+{
+    static const u_char  hex[] = "0123456789abcdef";
+
+    while (len--) {
+        *dst++ = hex[*src >> 4];
+        *dst++ = hex[*src++ & 0xf];
+    }
+
+    return dst;
+}

@@ -69,7 +69,7 @@ http {
         <<server>>
 
         location /api/provisioning/ {
-            provisioning_auth test;
+            provisioning_auth test keys=tenants;
             provisioning_api %%OPENAPI%%/partner.json;
             provisioning_pass tenants;
             <<api>>

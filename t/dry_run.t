@@ -157,6 +157,32 @@ $r = $nginx->request(DELETE => $api->base . '/unfit?dry_run=true',
 is $r->code, 'operation_unavailable', 'a function that is missing is missing';
 
 
+# A change of what is there, and one that makes a secret
+
+my $is = $nginx->request(GET => $real->header('Location'), token => token());
+$r = $nginx->request(PATCH => $real->header('Location') . '?dry_run=true',
+    token => token(), json => { industry => 'Retail' },
+    headers => { 'If-Match' => $real->header('ETag') });
+is_deeply [$r->status, $r->header('ETag'), $r->header('Dry-Run')],
+    [200, undef, 'true'], 'a change of a tenant is tried';
+is_deeply [grep { $_->{path} ne '/updated_at' } @{ $r->json->{diff} }],
+    [{ path => '/industry', before => undef, after => 'Retail' }],
+    'it says what would be different';
+is $nginx->request(PATCH => $real->header('Location') . '?dry_run=true',
+    token => token(), json => { industry => 'Retail' },
+    headers => { 'If-Match' => '"0"' })->code, 'precondition_failed',
+    'it is of a version, too';
+is $nginx->request(GET => $real->header('Location'), token => token())->body,
+    $is->body, 'the tenant is as it was';
+
+$r = $nginx->request(POST => '/api/provisioning/api-keys?dry_run=true',
+    token => token(), json => { name => 'crm', scopes => ['tenant:read'] });
+is_deeply [$r->status, $r->json->{resource}{name},
+           $r->json->{resource}{key}], [201, 'crm', undef],
+    'a secret of nothing is not shown';
+is_deeply everything(), $before, 'nothing of all that is kept';
+
+
 # Any operation
 
 $r = thing('?dry_run=true', status => 200, body => '{"b":  1, "a": [1]}',

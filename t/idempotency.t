@@ -151,6 +151,28 @@ is $r->status, 201, 'after 24 hours a key is new again';
 is $r->header('Idempotent-Replayed'), undef, 'whatever it was used for';
 
 
+# Secrets
+
+sub api_key {
+    my ($key) = @_;
+    return $nginx->request(POST => '/api/provisioning/api-keys',
+        token => token(), headers => { 'Idempotency-Key' => $key },
+        json => { name => 'crm', scopes => ['tenant:read'] });
+}
+
+$key = new_key();
+$r = api_key($key);
+is $r->status, 201, 'an API key is made';
+like my $secret = $r->json->{key}, qr/\Apk_\w{40}/, 'and shown';
+$again = api_key($key);
+is_deeply [$again->status, $again->header('Idempotent-Replayed')],
+    [201, 'true'], 'a repetition is answered';
+is_deeply $again->json, { %{ $r->json }, key => undef },
+    'with everything but the secret';
+is $postgres->value('select count(*) from prov.idempotency i where i::text'
+    . ' ~ ?', substr $secret, -20), 0, 'which is kept nowhere';
+
+
 # Keys
 
 for (['an empty key', ''], ['a long one', 'k' x 256],
@@ -330,6 +352,7 @@ sub insist {
 
 sub hold {
     my $lock = $postgres->connect_as('postgres');
+    $lock->{PrintWarn} = 0;
     $lock->begin_work;
     $lock->do('lock table prov.tenants in share mode');
     return $lock;

@@ -13,6 +13,8 @@ use Provisioning::Test;
 use Provisioning::Test::Operations;
 use Provisioning::Test::Problem;
 
+use JSON::PP ();
+
 my $TENANTS = '/api/provisioning/tenants';
 
 my $postgres = postgres();
@@ -51,6 +53,31 @@ sub call {
     my $json = $method eq 'PATCH' ? { a => 1 } : undef;
     return $nginx->request($method => $path, token => token(),
         headers => \%headers, $json ? (json => $json) : ());
+}
+
+
+# What the documents promise
+
+for my $file (glob "$FindBin::Bin/../conf/openapi/*.json") {
+    my $document = JSON::PP->new->utf8->decode($nginx->read_file($file));
+
+    for my $path (sort keys %{ $document->{paths} || {} }) {
+        my $item = $document->{paths}{$path};
+
+        for my $method (grep { $item->{$_} } qw(post put patch delete)) {
+            my $o = $item->{$method};
+            next if $o->{'x-handler'} || $o->{security};
+
+            my %has = map { (($_->{'$ref'} || '') =~ m{([^/]*)\z})[0] => 1 }
+                @{ $item->{parameters} || [] }, @{ $o->{parameters} || [] };
+            my @must = (qw(409 422), $has{if_match} ? qw(412 428) : ());
+
+            is_deeply [grep { !$has{$_} } qw(idempotency_key dry_run)], [],
+                "$o->{operationId} takes a key, and can be tried";
+            is_deeply [grep { !$o->{responses}{$_} } @must], [],
+                'and describes what is answered to that';
+        }
+    }
 }
 
 

@@ -98,9 +98,9 @@ for my $fate (qw(cut_reply_to half_reply_to)) {
     is $r->status, 201, 'a change that was committed is answered as such';
     is rows($email), 1, 'it is there, once';
 
-    my $audit = $postgres->sql('select a.mutation, a.after::text,'
-        . ' a.headers::text, t.id from prov.audit a join prov.tenants t'
-        . ' on t.id = a.tenant where t.email = ?', $email)->[0];
+    my $audit = $postgres->sql('select d.after::text,'
+        . ' d.headers::text, t.id from prov.audit_details d'
+        . ' join prov.tenants t on t.id = d.tenant where t.email = ?', $email)->[0];
 
     is $r->body, $audit->{after}, 'its body is the original one, to the byte';
     is $r->header('Location'), "$TENANTS/$audit->{id}", 'so is Location';

@@ -86,9 +86,11 @@ is_deeply $r->json, { map { $_ => $key->{$_} } grep { $_ ne 'key' }
     keys %$key }, 'the same, but for its secret';
 unlike call(GET => '?limit=100')->body, qr/\Q$secret\E/,
     'nor is the secret in the list';
-is $postgres->value('select count(*) from prov.audit where
-    (audit.*)::text like ?', "%$secret%"), 0, 'nor in the audit';
+is $postgres->value('select count(*) from prov.audit a
+    join prov.audit_details d using (chain, seq)
+    where (a.*)::text || (d.*)::text like ?', "%$secret%"), 0, 'nor in the audit';
 is $postgres->value(q{select count(*) from prov.audit
+    join prov.audit_details using (chain, seq)
     where operation = 'api_key_create' and resource_id = ?
     and after ->> 'name' = 'Billing'}, $key->{api_key}), 1,
     'which tells of the key';

@@ -382,7 +382,9 @@ is_deeply [map { $_->json->{tenant} } grep { $_->code eq 'email_taken' }
 $r = create({ client_name => 'Audited', email => unique_email() },
     token   => token(sub => 'crm "7"'),
     headers => { 'X-Request-Id' => 'crm-0815', 'User-Agent' => "Crm/1 \xff" });
-my $audit = $postgres->sql('select * from prov.audit where tenant = ?',
+my $audit = $postgres->sql('select * from prov.audit'
+    . ' join prov.audit_details using (chain, seq, partner, tenant)'
+    . ' where tenant = ?',
     $r->json->{tenant});
 is scalar(@$audit), 1, 'a creation has one entry in the audit';
 is_deeply { map { $_ => $audit->[0]{$_} } qw(operation resource kind subject

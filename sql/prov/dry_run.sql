@@ -7,8 +7,9 @@ create or replace function prov.change(ctx jsonb, out tenant uuid,
     language plpgsql stable
 as $$
 begin
-    select a.tenant, a.before, a.after into tenant, before, after
+    select a.tenant, d.before, d.after into tenant, before, after
     from prov.audit a
+    join prov.audit_details d on d.chain = a.chain and d.seq = a.seq
     where a.mutation = (ctx ->> 'mutation')::uuid;
 end
 $$;

@@ -68,28 +68,69 @@ create or replace function prov.record(ctx jsonb, resource text,
     returns void
     language plpgsql
 as $$
+declare
+    id           constant uuid := ctx ->> 'mutation';
+    partner      constant uuid := ctx ->> 'partner';
+    chain        constant uuid := coalesce(tenant, partner);
+    moment       constant timestamptz(3) := now();
+    operation    constant text := ctx ->> 'operation';
+    principal    constant jsonb := ctx -> 'principal';
+    subject      constant text := principal ->> 'subject';
+    ip           constant text := left(ctx ->> 'ip', 64);
+    user_agent   constant text := left(ctx ->> 'user_agent', 512);
+    details_hash constant bytea := prov.audit_details_hash(subject, ip,
+        user_agent, before, after, headers);
+    above        record;
+    known        bigint;
 begin
-    insert into prov.audit (mutation, partner, tenant, resource_id, status,
-        operation, resource, kind, subject, issuer, key_id, request_id, ip,
-        user_agent, before, after, headers)
-    values ((ctx ->> 'mutation')::uuid, (ctx ->> 'partner')::uuid, tenant,
-        resource_id, status, ctx ->> 'operation', resource,
-        ctx #>> '{principal,kind}', ctx #>> '{principal,subject}',
-        ctx #>> '{principal,issuer}', ctx #>> '{principal,key}',
-        ctx ->> 'request_id', left(ctx ->> 'ip', 64),
-        left(ctx ->> 'user_agent', 512), before, after, headers)
-    on conflict do nothing;
+    -- The link before is found in the chain's index, and nothing is locked:
+    -- who writes the same link at the same time waits in that index for the
+    -- other's end, and then takes the next one.  So a chain cannot fork.  A
+    -- tenant that is made here has no link yet: none is looked for.
 
-    if not found then
-        raise exception 'The outcome of this request was decided without it.'
-            using errcode = 'PV503', constraint = 'mutation_fenced';
+    if before is null and resource_id = tenant then
+        select 0::bigint as seq, null::bytea as hash into above;
+    else
+        select * into above from prov.audit_head(chain);
     end if;
+
+    loop
+        insert into prov.audit (mutation, at, partner, tenant, resource_id,
+            status, operation, resource, kind, issuer, key_id, request_id,
+            chain, seq, prev_hash, details_hash, hash)
+        values (id, moment, partner, tenant, resource_id, status, operation,
+            resource, principal ->> 'kind', principal ->> 'issuer',
+            principal ->> 'key', ctx ->> 'request_id', chain, above.seq + 1,
+            above.hash, details_hash, prov.audit_hash(chain, above.seq + 1,
+                above.hash, id, moment, partner, tenant, operation, resource,
+                resource_id, status, null, 1, principal ->> 'kind',
+                principal ->> 'issuer', principal ->> 'key',
+                ctx ->> 'request_id', details_hash))
+        on conflict do nothing;
+
+        exit when found;
+
+        known := above.seq;
+        select * into above from prov.audit_head(chain);
+
+        if above.seq = known then
+            raise exception 'The outcome of this request was decided without '
+                'it.'
+                using errcode = 'PV503', constraint = 'mutation_fenced';
+        end if;
+    end loop;
+
+    insert into prov.audit_details (chain, seq, partner, tenant, subject, ip,
+        user_agent, before, after, headers)
+    values (chain, above.seq + 1, partner, tenant, subject, ip, user_agent,
+        before, after, headers);
 end
 $$;
 
 comment on function prov.record(jsonb, text, uuid, uuid, int, json, json,
     jsonb) is
-    'Writes a mutation''s audit entry.  Every function that changes something '
+    'Writes a mutation''s audit entry, the next link of its tenant''s chain, or '
+    'of the partner''s where it has no tenant.  Every function that changes something '
     'calls it once, last, with what it is about to answer; it fails when '
     'prov.outcome() has shut the mutation out.';
 
@@ -100,8 +141,10 @@ create or replace function prov.outcome(ctx jsonb, params jsonb, input jsonb,
 as $$
 declare
     original constant uuid := ctx ->> 'mutation';
+    kept     boolean;
 begin
-    -- Waits, as long as lock_timeout allows, for an original in flight.
+    -- Waits, as long as lock_timeout allows, for an original in flight.  What
+    -- did not happen is no link of a chain.
 
     insert into prov.audit (mutation, partner, status, operation, request_id)
     values (original, (ctx ->> 'partner')::uuid, 0, ctx ->> 'operation',
@@ -113,11 +156,13 @@ begin
         return;
     end if;
 
-    select a.status, a.after, a.headers into status, body, headers
+    select a.status, d.after, d.headers, a.status = 0 or d.seq is not null
+    into status, body, headers, kept
     from prov.audit a
+    left join prov.audit_details d on d.chain = a.chain and d.seq = a.seq
     where a.mutation = original;
 
-    if not found then
+    if kept is not true then
         raise exception 'What became of this request cannot be told.'
             using errcode = 'PV503', constraint = 'outcome_unknown';
     end if;

@@ -217,10 +217,12 @@ $$),
     where grantee not in ('-', 'prov_owner', 'prov_api', 'prov_partner',
         'prov_operator', 'prov_portal')
 $$),
-('what is written for good is only read and added to', $$
+('what is written for good is only read and added to, and only an audit '
+ 'entry''s details may go', $$
     select g.grantee || ' ' || g.name from granted g
-    where g.name ~ ' prov\.(audit|purges)(\.|$)'
+    where g.name ~ ' prov\.(audit|audit_details|purges)(\.|$)'
         and g.privilege_type not in ('SELECT', 'INSERT')
+        and g.name <> 'DELETE prov.audit_details'
 $$),
 
 -- names, because they are error codes; comments, because they are read
@@ -368,7 +370,7 @@ grant execute on function partner.tenant_get to prov_operator;
 grant select on prov.tenants to prov_operator;
 create role stranger;
 grant execute on function prov.uuid7() to stranger;
-grant update (after) on prov.audit to prov_api;
+grant update (code) on prov.audit to prov_api;
 create policy loose on prov.tenants using (partner is not null);
 create policy nosy on prov.tenants using (partner = (
     select p.id from prov.partners p limit 1));

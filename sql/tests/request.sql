@@ -101,7 +101,7 @@ select is(pg_temp.mutate('alpha', jsonb_build_object(
 select results_eq($$
     select kind, subject, issuer, key_id, length(ip), length(user_agent),
         before::text, after::text
-    from prov.audit where mutation = '0194f0a0-0000-7000-8000-000000000001'
+    from entries where mutation = '0194f0a0-0000-7000-8000-000000000001'
 $$, $$ values ('key', 's', null, 'k1', 64, 512, '{"a": 1}', '{"a":  2}') $$,
     'what a caller may make long is cut');
 select is(pg_temp.refusal($$ select pg_temp.mutate('alpha',
@@ -148,7 +148,7 @@ select is((select count(*) from prov.tenants where client_name = 'Late'),
     0::bigint, 'nothing of it is left');
 select results_eq($$
     select status::int, operation, partner, tenant, after::text
-    from lost l, prov.audit a where a.mutation = (l.ctx ->> 'mutation')::uuid
+    from lost l, entries a where a.mutation = (l.ctx ->> 'mutation')::uuid
 $$, $$ values (0, 'tenant_create',
     '00000000-0000-7000-8000-00000000000a'::uuid, null::uuid, null::text) $$,
     'the audit keeps that it was shut out');

@@ -40,7 +40,7 @@ select results_eq($$
     select status::int, operation, resource, resource_id, tenant, partner,
         kind, subject, issuer, request_id, ip, user_agent, before::text,
         after::text, headers
-    from prov.audit
+    from entries
     where mutation = '0194f0a0-0000-7000-8000-0000000000ff'
 $$, $$
     select 201, 'tenant_create', 'tenant',
@@ -125,7 +125,7 @@ select results_eq('tries', array[
     '409 email_taken '
 ], 'a conflict is named in a fixed order, and its tenant only to its owner');
 
-select is((select count(*) from prov.audit
+select is((select count(*) from entries
     where after ->> 'code' is not null or status = 409), 0::bigint,
     'what was refused leaves no audit entry');
 select results_eq($$

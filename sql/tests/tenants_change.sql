@@ -114,11 +114,11 @@ select is(g.headers ->> 'ETag', '"10"',
     'nine of them changed something, and only those made a version')
 from t, pg_temp.get_tenant('alpha', t.id) g;
 select is(count(*), 13::bigint, 'each of them is in the audit')
-from t, prov.audit a
+from t, entries a
 where a.tenant = t.id::uuid and a.operation = 'tenant_update';
 select ok(a.before ->> 'industry' = 'IT' and a.after ->> 'industry' = 'Retail'
     and a.headers ->> 'ETag' = '"10"', 'with what was before and after')
-from t, prov.audit a
+from t, entries a
 where a.tenant = t.id::uuid
 order by (a.headers ->> 'ETag') = '"10"' desc, a.at desc, a.mutation desc
 limit 1;
@@ -156,7 +156,7 @@ from t, pg_temp.act('tenant_update', t.id, '{}', jsonb_build_object('metadata',
     (select jsonb_object_agg('k' || i, 'v') from generate_series(1, 51) i))) a;
 select is(g.headers ->> 'ETag', '"10"', 'nothing of that changed anything')
 from t, pg_temp.get_tenant('alpha', t.id) g;
-select is((select count(*) from prov.audit a where a.after ->> 'code' <> ''),
+select is((select count(*) from entries a where a.after ->> 'code' <> ''),
     0::bigint, 'nor is it in the audit');
 
 select is(a.headers ->> 'ETag', '"11"', 'with the right tag it is changed')

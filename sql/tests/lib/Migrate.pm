@@ -17,6 +17,7 @@ sub run {
 
     subtest 'twice changes nothing' => \&twice;
     subtest 'a new migration' => \&addition;
+    subtest 'an audit from before it was chained' => \&chained;
     subtest 'what it refuses' => \&refusals;
     subtest 'databases it does not fit' => \&misfits;
 }
@@ -150,6 +151,48 @@ sub addition {
     isnt $code, 0, 'a function that does not compile stops everything';
     is value($db, "select count(*) from pg_proc where proname = 'half'"), 0,
         'and no function of that run is there';
+}
+
+# The entries that are there when the chain comes become links of it.
+
+sub chained {
+    my $db = $cluster->database('chained');
+    my $sql = copy();
+
+    for my $name (glob "$sql/{migrations,prov,partner,operator}/*.sql") {
+        unlink $name unless $name =~ m{/000[1-5]_};
+    }
+    file($_, "select 1 where false;\n") for "$sql/grants.sql",
+        map { "$_/none.sql" } grep { -d } glob "$sql/{prov,partner,operator}";
+    my ($code, $out) = migrate($sql, $db);
+    is $code, 0, 'an older schema' or diag $out;
+
+    my $dbh = $cluster->connect('postgres', $db);
+    my $a = '00000000-0000-7000-8000-00000000000a';
+    $dbh->do("insert into prov.partners (id, slug, name) "
+        . "values ('$a', 'alpha', 'A')");
+    $dbh->do("insert into prov.audit (mutation, at, partner, tenant, status, "
+        . 'operation, subject, after) select (lpad(n::text, 8, \'0\') || '
+        . "'-0000-7000-8000-000000000000')::uuid, "
+        . "now() - n * interval '1 min', '$a', case when n % 2 = 0 then "
+        . "'00000000-0000-7000-8000-0000000000cc'::uuid end, "
+        . "case when n < 3 then 0 else 200 end, 'old', 's', '{\"n\":  1}' "
+        . 'from generate_series(1, 12) n');
+
+    ($code, $out) = migrate('sql', $db);
+    is $code, 0, 'is brought up to date' or diag $out;
+    is value($db, "select string_agg(coalesce(seq::text, '-'), ' ' order by "
+            . 'mutation) from prov.audit where tenant is null'),
+        '- 5 4 3 2 1', 'entries get their place by their time';
+
+    my ($ctx) = $dbh->selectrow_array(q{select set_config('prov.partner', }
+        . "'$a', false)");
+    is $dbh->selectrow_array('select complete and seq is null and '
+            . "checked = 5 from prov.audit_fault('$_', 1, 100)"), 1,
+        'and their chain holds' for $a, '00000000-0000-7000-8000-0000000000cc';
+    is value($db, "select count(*) from prov.audit_details where subject = 's'"
+            . " and after::text = '{\"n\":  1}'"), 10,
+        'their details are kept apart';
 }
 
 sub refusals {

@@ -1,0 +1,153 @@
+-- The partner API's audit: what was done and tried, read, and proven.
+
+
+create or replace function partner.audit_list(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql stable security definer
+as $$
+declare
+    size   constant int := least(greatest(
+        coalesce((params ->> 'limit')::numeric::int, 25), 1), 100);
+    moment timestamptz := 'infinity';
+    first  uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+    items  text[] := '{}';
+    next   text;
+    page   record;
+begin
+    if params ->> 'cursor' is not null then
+        select c.moment, c.id into moment, first
+        from prov.cursor_read('au1', params ->> 'cursor') c;
+
+        if moment is null then
+            status := 400;
+            body := json_build_object('code', 'invalid_cursor',
+                'detail', 'cursor must be the next_cursor of a page of this '
+                          'list, unchanged.');
+            return;
+        end if;
+    end if;
+
+    select * into page
+    from prov.audit_page(params, moment, first, size);
+
+    select array_agg(prov.audit_json(a, d, false)::text
+                     order by a.at desc, a.mutation desc) into items
+    from prov.audit a
+    left join prov.audit_details d on d.chain = a.chain and d.seq = a.seq
+    where a.mutation = any (page.ids);
+
+    if page.id is not null then
+        next := prov.cursor_write('au1', page.moment, page.id);
+        headers := jsonb_build_object('Link', format(
+            '<%s/audit?%slimit=%s&cursor=%s>; rel="next"', ctx ->> 'base',
+            prov.audit_query(params), size, next));
+    end if;
+
+    status := 200;
+    body := '{"data": [' || coalesce(array_to_string(items, ', '), '')
+        || '], "next_cursor": ' || coalesce(to_json(next)::text, 'null')
+        || '}';
+end
+$$;
+
+comment on function partner.audit_list(jsonb, jsonb, jsonb) is
+    'Lists the caller''s audit entries, newest first, page by page.';
+
+
+create or replace function partner.audit_get(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql stable security definer
+as $$
+begin
+    select 200, prov.audit_json(a, d, true) into status, body
+    from prov.audit a
+    left join prov.audit_details d on d.chain = a.chain and d.seq = a.seq
+    where a.mutation = (params ->> 'audit')::uuid;
+
+    if not found then
+        status := 404;
+        body := json_build_object('code', 'audit_not_found',
+            'detail', 'You have no audit entry with this id.');
+    end if;
+end
+$$;
+
+comment on function partner.audit_get(jsonb, jsonb, jsonb) is
+    'Shows one of the caller''s audit entries, with what was before and '
+    'after.';
+
+
+create or replace function partner.audit_verify(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql stable security definer
+as $$
+declare
+    whose  constant uuid := params ->> 'tenant';
+    links  constant uuid := coalesce(whose, (ctx ->> 'partner')::uuid);
+    start  constant bigint := coalesce((params ->> 'from')::numeric, 1);
+    size   constant int := least(greatest(
+        coalesce((params ->> 'limit')::numeric::int, 10000), 1), 10000);
+    anchor constant text[] := string_to_array(params ->> 'anchor', ':');
+    fault  record;
+    held   bytea;
+begin
+    if whose is not null
+       and not exists (select from prov.audit a where a.chain = whose)
+       and not exists (select from prov.tenants t where t.id = whose)
+    then
+        status := 404;
+        body := json_build_object('code', 'tenant_not_found',
+            'detail', 'You have no tenant with this id.');
+        return;
+    end if;
+
+    select * into fault from prov.audit_fault(links, start, size);
+
+    -- a link that the caller has seen must be there, and be the same
+
+    if anchor is not null and (fault.seq is null
+                               or anchor[1]::bigint < fault.seq)
+    then
+        select a.hash into held
+        from prov.audit a
+        where a.chain = links and a.seq = anchor[1]::bigint;
+
+        if held is distinct from decode(anchor[2], 'hex') then
+            fault.seq := anchor[1];
+            fault.reason := case when held is null then 'missing'
+                                 else 'replaced' end;
+            fault.id := (select a.mutation from prov.audit a
+                         where a.chain = links
+                             and a.seq = fault.seq);
+        end if;
+    end if;
+
+    status := 200;
+    body := json_build_object('chain', links, 'tenant', whose,
+        'valid', fault.seq is null, 'from', start, 'checked', fault.checked,
+        'last', case when fault.last > 0 and fault.hash is not null
+            then json_build_object('seq', fault.last,
+                'hash', encode(fault.hash, 'hex')) end,
+        'next_from', case when fault.seq is null and not fault.complete
+            then fault.last + 1 end,
+        'broken', case when fault.seq is not null
+            then json_build_object('seq', fault.seq, 'audit', fault.id,
+                'reason', fault.reason, 'detail', case fault.reason
+                    when 'missing' then 'The link is not there.'
+                    when 'altered' then
+                        'The entry is not what its hash was made of.'
+                    when 'unlinked' then 'The entry does not hold the hash '
+                        'of the link before it: one of the two was replaced.'
+                    when 'details_altered' then
+                        'The details are not what their hash was made of.'
+                    when 'details_missing' then
+                        'The details are not there, but the tenant is.'
+                    when 'replaced' then
+                        'The link has another hash than the one you know.'
+                end) end);
+end
+$$;
+
+comment on function partner.audit_verify(jsonb, jsonb, jsonb) is
+    'Proves the chain of a tenant, or of the partner itself, or names the '
+    'first link that is broken.';

@@ -170,6 +170,8 @@ forget();
 my $all = is_example 'tenant_create 201 all',
     send_example('tenant_create all');
 is_example 'tenant_list 200 last', ask(GET => $TENANTS);
+is_example 'tenant_list 200 part',
+    ask(GET => "$TENANTS?fields=client_name,status");
 is_example 'tenant_get 200', ask(GET => $all->header('Location'));
 
 is_example 'TenantNotFound', ask(GET => "$TENANTS/$ID");

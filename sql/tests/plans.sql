@@ -11,18 +11,12 @@ insert into caller values
     ('00000000-0000-7000-8000-00000000000b', 'a thousandth'),
     ('00000000-0000-7000-8000-00000000dead', 'nothing');
 
--- the last three run only when a tenant could not be made, and may take a
--- detour as long as there are few
+-- The last three run only when a tenant could not be made, and may take a
+-- detour as long as there are few.  Lists have a file of their own.
 
 create temporary table query (since int, what text, index text,
     condition text, text text);
 insert into query values
-    (0, 'a page', 'tenants_newest_first', '\(ROW\(created_at, id\) <= ROW', $$
-        select t.created_at, t.id, prov.tenant_json(t)::text as item
-        from prov.tenants t
-        where (t.created_at, t.id) <= ($1, $2)
-        order by t.created_at desc, t.id desc
-        limit $3 + 1 $$),
     (0, 'a read', 'tenant_exists', '\(id = \$2\)', $$
         select t.version from prov.tenants t where t.id = $2 $$),
     (1000, 'a look for an e-mail address', 'email_taken',

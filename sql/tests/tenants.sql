@@ -345,12 +345,17 @@ from page p, pg_temp.list_tenants('alpha', jsonb_build_object('limit', 2,
 select is(pg_temp.slugs(l.body), 'b3 b2 b1',
     'another partner''s cursor is a position, and shows nothing of theirs')
 from page p, pg_temp.list_tenants('beta',
-    jsonb_build_object('cursor', prov.cursor_write('tn1', '2026-01-01Z',
+    jsonb_build_object('cursor', prov.list_cursor(
+        prov.list_binding('tenant_list', '{}', '-created_at'),
+        prov.list_moment('2026-01-01Z'),
         'ffffffff-ffff-ffff-ffff-ffffffffffff'))) l;
 select is(l.status || ' ' || (l.body ->> 'code'), '400 invalid_cursor',
     format('refused as a cursor: "%s"', cursor))
 from (values (''), ('x'), (''' or 1=1'),
-    (prov.cursor_write('tn2', now(), prov.uuid7()))) as t (cursor)
+    (prov.list_cursor(prov.list_binding('tenant_list', '{}', 'created_at'),
+        prov.list_moment(now()), prov.uuid7())),
+    (prov.list_cursor(prov.list_binding('tenant_list', '{}', '-created_at'),
+        'x', prov.uuid7()))) as t (cursor)
 cross join lateral pg_temp.list_tenants('alpha',
     jsonb_build_object('cursor', cursor)) l;
 select is(l.body::text, '{"data": [], "next_cursor": null}',

@@ -1,0 +1,78 @@
+-- The partner API's list of tenants; sql/prov/tenant_list.sql says how a page
+-- is found.
+
+
+create or replace function partner.tenant_list(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql stable security definer
+as $$
+declare
+    most     constant int := 5000;
+    size     constant int := least(greatest(
+        coalesce((params ->> 'limit')::numeric::int, 25), 1), 100);
+    sort     constant text := coalesce(params ->> 'sort', '-created_at');
+    binding  constant bytea := prov.list_binding('tenant_list', params, sort);
+    statuses constant text[] := prov.tenant_list_statuses(params);
+    label    constant uuid := prov.tenant_list_label(params);
+    fields   text[];
+    place    text;
+    first    uuid;
+    few      uuid[];
+    items    text[] := '{}';
+    looked   int := 0;
+    next     text;
+    row      record;
+begin
+    if params ? 'cursor' then
+        select c.place, c.id into place, first
+        from prov.list_cursor_read(binding, params ->> 'cursor') c;
+
+        if first is null or sort not like '%client_name'
+           and prov.list_moment_read(place) is null
+        then
+            status := 400;
+            body := json_build_object('code', 'invalid_cursor',
+                'detail', 'cursor must be the next_cursor of a page of this '
+                          'list, with the same sort and filters, unchanged.');
+            return;
+        end if;
+    end if;
+
+    if params ? 'fields' then
+        fields := array(select jsonb_array_elements_text(params -> 'fields'))
+            || '{tenant}'::text[];
+    end if;
+
+    few := prov.tenant_list_few(params, sort, statuses, most);
+
+    -- the row after the last one shown, or looked at, is where the next page
+    -- begins
+
+    for row in
+        execute prov.tenant_list_statement(params, sort, statuses, few)
+        using params, place, first, statuses, label, few, most + 1
+    loop
+        looked := looked + 1;
+
+        if cardinality(items) = size or looked > most then
+            next := prov.list_cursor(binding, row.place, row.id);
+            exit;
+        end if;
+
+        if row.item is not null then
+            items := items || case when fields is null then row.item
+                else prov.list_fields(row.item, fields) end;
+        end if;
+    end loop;
+
+    status := 200;
+    body := '{"data": [' || array_to_string(items, ', ')
+        || '], "next_cursor": ' || coalesce(to_json(next)::text, 'null')
+        || '}';
+    headers := prov.list_link((ctx ->> 'base') || '/tenants', params, size,
+        next);
+end
+$$;
+
+comment on function partner.tenant_list(jsonb, jsonb, jsonb) is
+    'Lists the caller''s tenants, page by page.';

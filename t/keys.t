@@ -239,6 +239,40 @@ is call(POST => "/$short->{api_key}/rotate", {})->code, 'api_key_expired',
 is call(DELETE => "/$short->{api_key}")->status, 200, 'but can be revoked';
 
 
+# as any change: once for each Idempotency-Key, to be tried, of a version
+
+my @once = ({ name => 'Once', scopes => ['tenant:read'] },
+    headers => { 'Idempotency-Key' => 'once' });
+my $original = call(POST => '', @once);
+my $replayed = call(POST => '', @once);
+is $original->status, 201, 'a key is made with an Idempotency-Key';
+is $replayed->header('Idempotent-Replayed'), 'true', 'but once';
+is $replayed->json->{api_key}, $original->json->{api_key},
+    'the answer is the same';
+like $original->json->{key}, qr/\Apk_/, 'the first has the secret';
+is $replayed->json->{key}, undef, 'another has not: it is kept nowhere';
+
+my $before = $postgres->value('select count(*) from prov.api_keys');
+$r = call(POST => '?dry_run=true', { name => 'Try',
+    scopes => ['tenant:read'] });
+is $r->header('Dry-Run'), 'true', 'it can be tried';
+is $r->json->{resource}{name}, 'Try', 'and shows the key';
+is $r->json->{resource}{key}, undef, 'but no secret, as there is none';
+is $postgres->value('select count(*) from prov.api_keys'), $before,
+    'nothing is kept';
+
+my $versioned = made();
+is call(PATCH => "/$versioned->{api_key}", { name => 'x' },
+    headers => { 'If-Match' => '"2"' })->code, 'precondition_failed',
+    'another version is not changed';
+is call(PATCH => "/$versioned->{api_key}", { name => 'x' },
+    headers => { 'If-Match' => '"1"' })->status, 200, 'the right one is';
+is call(POST => "/$versioned->{api_key}/rotate", {},
+    headers => { 'If-Match' => '"1"' })->status, 412, 'nor rotated';
+is call(DELETE => "/$versioned->{api_key}", undef,
+    headers => { 'If-Match' => '"1"' })->status, 412, 'nor revoked';
+
+
 # others' keys
 
 my $mine = made();

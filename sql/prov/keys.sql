@@ -144,7 +144,10 @@ begin
         return;
     end if;
 
-    if not more then
+    select p.status, p.body into status, body
+    from prov.precondition(params, k.version) p;
+
+    if status is not null or not more then
         return;
     end if;
 

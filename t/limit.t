@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
 use Provisioning::Test::Problem;
 
+use Digest::SHA qw(sha256_hex);
 use JSON::PP ();
 use Time::HiRes qw(sleep time);
 
@@ -37,6 +38,9 @@ my %location = (
         . ' provisioning_limit once_a rate=1r/h burst=100 key=address;',
     secret   => 'provisioning_require role=nobody-has-it;'
         . ' provisioning_limit secret rate=1r/h burst=3;',
+    keys     => 'provisioning_limit keys rate=1r/h burst=2;'
+        . ' provisioning_limit keys_p rate=1r/h burst=9 key=partner;'
+        . ' provisioning_limit keys_a rate=1r/h burst=9 key=address;',
     proxied  => 'provisioning_limit proxied rate=1r/h burst=3;'
         . ' proxy_pass http://127.0.0.1:%%PORT%%/own/;',
 );
@@ -64,7 +68,7 @@ END
 
 my $file = 'root %%DIR%%/www; try_files /file =404;';
 
-my $locations = join "\n", (map { "location /$_/ { provisioning_auth test other;"
+my $locations = join "\n", (map { "location /$_/ { provisioning_auth test other keys=tenants;"
     . " $location{$_} " . ($_ eq 'proxied' ? '' : $file) . ' }' }
     sort keys %location), <<'END';
 
@@ -242,6 +246,31 @@ is ask('/partner/', partner => 'globex')->status, 200,
     'another partner has its own';
 @r = map { ask('/partner/', partner => undef) } 1 .. 5;
 is statuses(@r), '200 200 200 200 200', 'who has no partner is not counted';
+
+
+# By API key
+
+my @keys = map {
+    $nginx->request(POST => '/api/provisioning/api-keys',
+        token => token(sub => 'maker'),
+        json => { name => "key $_", scopes => ['tenant:read'] })->json->{key}
+} 1, 2;
+
+@r = map { ask('/keys/', token => $_) } ($keys[0]) x 3, $keys[1];
+is statuses(@r), '200 200 429 200', 'each API key has a bucket of its own';
+is join(' ', map { left($_, 'keys_p') } @r), '8 7 none 6',
+    'and shares that of its partner';
+
+# one of the right form, that nobody has been given, is looked up
+
+my $guess = substr $keys[0], 0, -8;
+$guess =~ s/(.)\z/$1 eq 'a' ? 'b' : 'a'/e;
+$guess .= substr sha256_hex($guess), 0, 8;
+
+@r = map { ask('/keys/', token => $guess) } 1 .. 6;
+is statuses(@r), '401 401 401 401 401 429',
+    'guesses of keys are counted by their address';
+is $r[4]->code, 'key_invalid', 'as long as they are looked up';
 
 
 # By address, before authentication

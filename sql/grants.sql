@@ -20,5 +20,6 @@ grant execute on all functions in schema partner to prov_partner;
 
 grant execute on function
     prov.partner_add(text, text),
-    prov.partner_set_status(text, text)
+    prov.partner_set_status(text, text),
+    prov.purge_expired(int)
 to prov_owner;

@@ -255,6 +255,28 @@ is $r->header('ETag'), '"' . ($done + 1) . '"', 'and each is a version';
 is $done, 40, 'all of them came to an end';
 
 
+# Tried, and done once
+
+$is = tenant(external_id => 'crm-9', metadata => { n => '1' });
+$r = $nginx->request(PATCH => "$path/$is->{tenant}?dry_run=true",
+    token => token(), json => { external_id => undef });
+is_deeply [$r->status, $r->header('Dry-Run'), @{ $r->json }{qw(dry_run status)},
+    (grep { $_->{path} eq '/external_id' } @{ $r->json->{diff} })[0]],
+    [200, 'true', JSON::PP::true, 200, { path => '/external_id',
+     before => 'crm-9', after => undef }], 'a change can be tried'
+    or diag $r->body;
+is_deeply get($is)->json, $is, 'and nothing of it is kept';
+
+my %once = ('Idempotency-Key' => 'once', 'If-Match' => '"1"');
+$r = patch($is, { metadata => { n => '2' } }, headers => \%once);
+is $r->status, 200, 'a change with a key is made';
+my $again = patch($is, { metadata => { n => '2' } }, headers => \%once);
+is_deeply [$again->status, $again->header('Idempotent-Replayed'),
+           $again->header('ETag'), $again->body],
+    [200, 'true', '"2"', $r->body],
+    'and its repetition answered, although the version is another one now';
+
+
 # By a key of the partner's own
 
 sub upsert {

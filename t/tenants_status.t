@@ -167,9 +167,9 @@ $r = call(POST => $was, '/cancel', json => { reason => undef });
 is_deeply [@{ $r->json }{qw(status status_reason)}], ['cancelled', undef],
     'or left out, and then an older one does not stay';
 
-my @audit = @{ $postgres->sql('select operation, headers ->> ? as tag '
-    . 'from prov.audit where tenant = ? order by at, mutation', 'ETag',
-    $was->{tenant}) };
+my @audit = @{ $postgres->sql('select a.operation, d.headers ->> ? as tag '
+    . 'from prov.audit a join prov.audit_details d using (chain, seq) '
+    . 'where a.tenant = ? order by a.seq', 'ETag', $was->{tenant}) };
 is_deeply [map { "$_->{operation} $_->{tag}" } @audit],
     ['tenant_create "1"', 'tenant_suspend "2"', 'tenant_update "3"',
      'tenant_resume "4"', 'tenant_cancel "5"'],

@@ -22,6 +22,8 @@ alter table prov.idempotency alter column tenant set statistics 0;
 
 create index idempotency_oldest_first on prov.idempotency
     (partner, created_at);
+create index idempotency_of_tenant on prov.idempotency (tenant)
+    where tenant is not null;
 
 comment on table prov.idempotency is
     'The answers to mutations with an Idempotency-Key, for 24 hours.  Refers '

@@ -34,10 +34,10 @@ comment on column prov.audit_details.before is
 comment on column prov.audit_details.after is
     'The resource as it was answered, to the byte, without secrets.';
 
--- of a purged tenant: what it was told in vain is in its partner's chain
+-- a purge goes by the tenant, in whatever chain its entries are
 
-create index audit_details_elsewhere on prov.audit_details (tenant)
-    where chain <> tenant;
+create index audit_details_of_tenant on prov.audit_details (tenant)
+    where tenant is not null;
 
 
 -- The entries that there are become links, too: in the order of their time.

@@ -16,6 +16,15 @@ begin
         return;
     end if;
 
+    if (params ->> 'purge')::boolean then
+        status := 200;
+        body := prov.purge(ctx, was);
+
+        perform prov.record(ctx, 'tenant', was.id, was.id, status, null, body,
+            null);
+        return;
+    end if;
+
     -- a tenant that is deleted already stays as it is
 
     if was.status <> 'deleted' then
@@ -31,7 +40,8 @@ end
 $$;
 
 comment on function partner.tenant_delete(jsonb, jsonb, jsonb) is
-    'Deletes one of the caller''s tenants; it can be restored for a time.';
+    'Deletes one of the caller''s tenants, which can be restored for a time; '
+    'with "purge" removes all of it, for good.';
 
 
 create or replace function partner.tenant_restore(ctx jsonb, params jsonb,

@@ -1,6 +1,6 @@
--- The audit's entries: how one becomes a link of its chain, how it is shown,
--- and how the details of a purged tenant are forgotten.  docs/audit.md has the
--- canonical form for who wants to compute a hash elsewhere.
+-- The audit's entries: how one becomes a link of its chain, and how it is
+-- shown.  docs/audit.md has the canonical form for who wants to compute a hash
+-- elsewhere.
 
 
 create or replace function prov.audit_details_hash(subject text, ip text,
@@ -157,35 +157,3 @@ $$;
 comment on function prov.audit_forgotten(uuid) is
     'Whether this was a tenant and has been purged: then its details may be '
     'missing.';
-
-
-create or replace function prov.audit_forget(tenant uuid)
-    returns bigint
-    language plpgsql
-as $$
-declare
-    former constant text := current_setting('prov.tenant', true);
-    n      bigint;
-    more   bigint;
-begin
-    perform set_config('prov.tenant', tenant::text, true);
-
-    delete from prov.audit_details d
-    where d.chain = audit_forget.tenant;
-
-    get diagnostics n = row_count;
-
-    delete from prov.audit_details d
-    where d.tenant = audit_forget.tenant and d.chain <> d.tenant;
-
-    get diagnostics more = row_count;
-
-    perform set_config('prov.tenant', coalesce(former, ''), true);
-
-    return n + more;
-end
-$$;
-
-comment on function prov.audit_forget(uuid) is
-    'Removes the details of a tenant that has been purged: called by the '
-    'purge, after the tenant''s row has gone and before it records itself.';

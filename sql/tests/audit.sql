@@ -130,8 +130,10 @@ from (values (session_user::text, '42501'), ('prov_partner', '42501')) as r (rol
 select is(pg_temp.rows_for(role, 'delete from prov.audit_details'),
     0::bigint, role || ' deletes none that it has not been told to')
 from unnest(array['prov_owner', 'prov_api']) role;
-select is(pg_temp.refusal(format('select prov.audit_forget(%L)', t.id),
-    'prov_api'), '42501', 'nor those of a tenant that is there') from t;
+select set_config('prov.tenant', t.id::text, true) from t \g /dev/null
+select is(pg_temp.refusal(format('delete from prov.audit_details where tenant '
+    '= %L', t.id), 'prov_api'), '42501',
+    'nor those of a tenant that is there') from t;
 
 -- who can, being a superuser with the triggers off, is found out
 
@@ -201,13 +203,12 @@ create function pg_temp.purge()
     language plpgsql
 as $$
 begin
-    alter table prov.tenants disable trigger all;
-    delete from prov.tenants where id = (select id from t);
-    alter table prov.tenants enable trigger all;
     perform set_config('prov.partner', '00000000-0000-7000-8000-00000000000a',
         true);
     set local role prov_api;
-    perform prov.audit_forget((select id from t));
+    perform prov.purge(pg_temp.context('alpha'), p)
+    from prov.tenants p
+    where p.id = (select t.id from t);
     reset role;
     return pg_temp.verdict();
 end

@@ -289,6 +289,37 @@ $$),
     select name from policy
     where nspname = 'tenant' and expression !~ 'prov\.tenant'
 $$),
+-- what belongs to a tenant
+
+('the tenant of a row is an id', $$
+    select r.name from relation r
+    join pg_catalog.pg_attribute a on a.attrelid = r.oid
+    where r.relkind in ('r', 'p') and a.attname = 'tenant'
+        and not a.attisdropped and a.atttypid <> 'uuid'::regtype
+$$),
+('what is removed with a tenant may be removed, and is found by an index', $$
+    select t.name from prov.tenant_tables() t
+    join relation r on r.oid = t.name::regclass
+    where not t.kept
+        and not (
+            has_table_privilege('prov_api', r.oid, 'delete')
+            and exists (
+                select from pg_catalog.pg_policy p
+                where p.polrelid = r.oid and p.polcmd in ('*', 'd')
+                    and 'prov_api'::regrole = any (p.polroles))
+            and exists (
+                select from pg_catalog.pg_index i
+                join pg_catalog.pg_attribute a on a.attrelid = i.indrelid
+                    and a.attnum = i.indkey[0]
+                where i.indrelid = r.oid and a.attname = t.key
+                    and coalesce(pg_get_expr(i.indpred, i.indrelid), '')
+                        in ('', '(tenant IS NOT NULL)')))
+$$),
+('and nothing is kept but the audit and the receipts', $$
+    select t.name from prov.tenant_tables() t
+    where t.kept and t.name not in ('prov.audit', 'prov.purges')
+$$),
+
 ('a foreign key has an index to look from', $$
     select f.name from foreign_key f
     where not exists (
@@ -385,6 +416,10 @@ create policy usage_of_partner on tenant.usage using (
 create trigger busy before update on tenant.usage
     for each row execute function prov.append_only();
 create table tenant.keyless ();
+create table prov.stuck (tenant text);
+create trigger stuck_for_good before delete on prov.stuck
+    for each statement execute function prov.append_only();
+create table prov.sticky (tenant uuid);
 
 select isnt_empty(format('select * from pg_temp.offenders(%L)', rule),
     'found when broken: ' || rule)

@@ -12,6 +12,8 @@ static void prov_request_ctx_cleanup(void *data);
 static ngx_int_t prov_request_id(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 static ngx_uint_t prov_request_id_sane(ngx_str_t *id);
+static ngx_uint_t prov_request_header_named(ngx_table_elt_t *h,
+    const char *name, size_t len);
 
 
 /*
@@ -181,9 +183,7 @@ prov_request_header_in(ngx_http_request_t *r, const char *name, size_t len)
             i = 0;
         }
 
-        if (h[i].hash && h[i].key.len == len
-            && ngx_strncmp(h[i].lowcase_key, name, len) == 0)
-        {
+        if (prov_request_header_named(&h[i], name, len)) {
             return &h[i];
         }
     }
@@ -202,43 +202,56 @@ prov_request_header_whole(ngx_http_request_t *r, const char *name,
 {
     u_char           *p;
     size_t            size;
-    ngx_uint_t        i;
+    ngx_uint_t        i, n;
     ngx_list_part_t  *part;
-    ngx_table_elt_t  *h, *first;
+    ngx_table_elt_t  *h;
 
-    first = prov_request_header_in(r, name, len);
-    if (first == NULL) {
-        return NGX_DECLINED;
-    }
-
-    *value = first->value;
+    n = 0;
+    size = 0;
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-
-            if (&h[i] == first || h[i].hash == 0 || h[i].key.len != len
-                || ngx_strncmp(h[i].lowcase_key, name, len) != 0)
-            {
-                continue;
+            if (prov_request_header_named(&h[i], name, len)) {
+                *value = h[i].value;
+                size += h[i].value.len + 2;
+                n++;
             }
+        }
+    }
 
-            size = value->len + 2 + h[i].value.len;
+    if (n < 2) {
+        return n ? NGX_OK : NGX_DECLINED;
+    }
 
-            p = ngx_pnalloc(r->pool, size);
-            if (p == NULL) {
-                return NGX_ERROR;
+    p = ngx_pnalloc(r->pool, size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->data = p;
+    value->len = size - 2;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (prov_request_header_named(&h[i], name, len)) {
+                p = ngx_sprintf(p, "%V, ", &h[i].value);
             }
-
-            (void) ngx_sprintf(p, "%V, %V", value, &h[i].value);
-
-            value->data = p;
-            value->len = size;
         }
     }
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+prov_request_header_named(ngx_table_elt_t *h, const char *name, size_t len)
+{
+    return h->hash && h->key.len == len
+           && ngx_strncmp(h->lowcase_key, name, len) == 0;
 }
 
 

@@ -145,6 +145,22 @@ call(POST => $was, '/suspend', json => { reason => 'Chiffchaff' });
 like traces($_), qr/prov\.tenants 1/, "\"$_\" is there"
     for split /\|/, $personal;
 
+# What is to be removed can be had before
+
+$r = call(GET => $was, '/export');
+my $export = $r->json;
+is $r->status, 200, 'everything about a tenant can be had' or diag $r->body;
+is_deeply $export->{tenant}, call(GET => $was, '')->json,
+    'the tenant itself is in it';
+is $export->{tables}{'prov.tenants'}[0]{id}, $was->{tenant},
+    'and its row, with all that the database has';
+is_deeply [grep { $r->body !~ /$_/i } split /\|/, $personal], [],
+    'and so is everything that is known of it';
+is call(GET => $was, '/export', token => token(partner => 'globex'))->code,
+    'tenant_not_found', 'for its own partner only';
+is call(GET => $was, '/export', token => token(roles => ['integration-user']))
+    ->code, 'permission_denied', 'and for who may have it';
+
 my $admin = token(sub => 'the-admin');
 is_problem call(DELETE => $was, '?purge=true', token =>
         token(partner => 'globex')),
@@ -174,6 +190,7 @@ is call(POST => $was, '/restore')->code, 'tenant_not_found',
     'and cannot be restored';
 is call(DELETE => $was, '?purge=true')->code, 'tenant_not_found',
     'nor removed again';
+is call(GET => $was, '/export')->code, 'tenant_not_found', 'nor exported';
 
 is traces($_), '', "\"$_\" is nowhere any more" for split /\|/, $personal;
 

@@ -1,4 +1,5 @@
--- The partner API's tenants: deleted and restored, and removed for good.
+-- The partner API's tenants: deleted and restored, removed for good, and handed
+-- over.
 
 
 create or replace function partner.tenant_delete(ctx jsonb, params jsonb,
@@ -78,3 +79,52 @@ $$;
 
 comment on function partner.tenant_restore(jsonb, jsonb, jsonb) is
     'Gives a deleted tenant the status back that it had before.';
+
+
+create or replace function partner.tenant_export(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql security definer
+as $$
+declare
+    tenant prov.tenants;
+    part   record;
+    rows   text;
+    tables text[] := '{}';
+begin
+    select t.* into tenant
+    from prov.tenants t
+    where t.id = (params ->> 'tenant')::uuid;
+
+    if not found then
+        status := 404;
+        body := json_build_object('code', 'tenant_not_found',
+            'detail', 'You have no tenant with this id.');
+        return;
+    end if;
+
+    -- what grows inside a tenant is seen by this
+
+    perform set_config('prov.tenant', tenant.id::text, true);
+
+    for part in
+        select t.name, t.key from prov.tenant_tables() t
+        where not t.kept
+        order by t.name
+    loop
+        rows := prov.export_rows(part.name, part.key, tenant.id);
+
+        if rows is not null then
+            tables := tables || format('%s: [%s]', to_json(part.name), rows);
+        end if;
+    end loop;
+
+    status := 200;
+    body := format('{"tenant": %s, "exported_at": "%s", "tables": {%s}}',
+        prov.tenant_json(tenant), prov.rfc3339(now()),
+        array_to_string(tables, ', '));
+end
+$$;
+
+comment on function partner.tenant_export(jsonb, jsonb, jsonb) is
+    'Everything about one of the caller''s tenants, wherever it is, without '
+    'secrets.';

@@ -315,6 +315,13 @@ $$),
                     and coalesce(pg_get_expr(i.indpred, i.indrelid), '')
                         in ('', '(tenant IS NOT NULL)')))
 $$),
+('what is a secret by its name says so, for exports', $$
+    select t.name || '.' || a.attname from prov.tenant_tables() t
+    join pg_catalog.pg_attribute a on a.attrelid = t.name::regclass
+    where a.attnum > 0 and not a.attisdropped
+        and a.attname ~ 'secret|password|passwd|token|private|credential'
+        and coalesce(col_description(a.attrelid, a.attnum), '') !~ '^Secret'
+$$),
 ('and nothing is kept but the audit and the receipts', $$
     select t.name from prov.tenant_tables() t
     where t.kept and t.name not in ('prov.audit', 'prov.purges')
@@ -419,7 +426,7 @@ create table tenant.keyless ();
 create table prov.stuck (tenant text);
 create trigger stuck_for_good before delete on prov.stuck
     for each statement execute function prov.append_only();
-create table prov.sticky (tenant uuid);
+create table prov.sticky (tenant uuid, client_secret text);
 
 select isnt_empty(format('select * from pg_temp.offenders(%L)', rule),
     'found when broken: ' || rule)

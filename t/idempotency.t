@@ -173,6 +173,54 @@ is $postgres->value('select count(*) from prov.idempotency i where i::text'
     . ' ~ ?', substr $secret, -20), 0, 'which is kept nowhere';
 
 
+# API keys have keys of their own, and keep them when they get a new secret
+
+sub by_api_key {
+    my ($secret, $key, $email) = @_;
+    return $nginx->request(POST => $TENANTS, headers => {
+        'X-API-Key' => $secret, 'Idempotency-Key' => $key },
+        json => { client_name => 'Machine', email => $email });
+}
+
+my @machine = map {
+    $nginx->request(POST => '/api/provisioning/api-keys', token => token(),
+        json => { name => $_, scopes => ['tenant:create'] })->json
+} 'one', 'two';
+
+($key, $email) = (new_key(), unique_email());
+$r = by_api_key($machine[0]{key}, $key, $email);
+is $r->status, 201, 'a machine makes a change' or diag $r->body;
+is by_api_key($machine[1]{key}, $key, unique_email())->status, 201,
+    'another machine\'s key is another key';
+my $rotated = $nginx->request(POST =>
+    "/api/provisioning/api-keys/$machine[0]{api_key}/rotate",
+    token => token())->json;
+$again = wait_until 'the new secret is known', sub {
+    my $answer = by_api_key($rotated->{key}, $key, $email);
+    $answer->status == 401 ? undef : $answer;
+};
+is said($again), said($r), 'with its new secret it gets its answer';
+is $again->header('Idempotent-Replayed'), 'true', 'as a repetition';
+
+
+# What is gone for good
+
+($key, $email) = (new_key(), unique_email());
+my $path = create($key, $email)->header('Location');
+my %delete = (token => token(), headers => { 'Idempotency-Key' => 'gone' });
+$nginx->request(DELETE => $path, token => token());
+$r = $nginx->request(DELETE => "$path?purge=true", %delete);
+is $r->status, 200, 'a tenant is removed for good' or diag $r->body;
+$again = $nginx->request(DELETE => "$path?purge=true", %delete);
+is said($again), said($r), 'its receipt is given again';
+is $postgres->value('select count(*) from prov.idempotency i where'
+    . ' i.body::text like ?', "%$email%"), 0,
+    'of what was answered of it before nothing is left';
+$r = create($key, $email);
+is_deeply [$r->status, $r->header('Idempotent-Replayed')], [201, undef],
+    'so the request that made it makes another one';
+
+
 # Keys
 
 for (['an empty key', ''], ['a long one', 'k' x 256],

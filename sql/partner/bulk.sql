@@ -1,0 +1,78 @@
+-- The partner API: many tenants in one request.
+
+
+create or replace function partner.tenant_bulk(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql security definer
+as $$
+declare
+    atomic  constant boolean := coalesce((input ->> 'atomic')::boolean, false);
+    items   constant jsonb[] := array(
+        select jsonb_array_elements(input -> 'tenants'));
+    many    constant int := cardinality(items);
+    made    int;
+    refused boolean;
+    results text;
+    r       record;
+begin
+    begin
+        select m.* into r from prov.tenant_insert_many(ctx, items) m;
+
+        made := cardinality(array_positions(r.statuses, 201));
+        refused := atomic and made < many;
+
+        if refused then
+            raise sqlstate 'PVALL';
+        end if;
+    exception
+        when sqlstate 'PVALL' then
+            null;  -- what was made is gone, what is known of it is not
+    end;
+
+    -- when none is made, nobody is told of one that would have been
+
+    select string_agg(format('{"index": %s, "status": %s, %s}', u.k - 1,
+               u.status, case
+                   when u.status = 201 then format('"tenant": "%s"', u.id)
+                   else format('"problem": {"type": "about:blank", '
+                       '"title": "%s", "status": %s, %s',
+                       case u.status when 400 then 'Bad Request'
+                                     else 'Conflict' end,
+                       u.status, ltrim(case
+                           when refused
+                                and (u.body ->> 'tenant')::uuid = any (r.ids)
+                               then (u.body::jsonb - 'tenant')::text
+                           else u.body::text end, '{')) end),
+               ', ' order by u.k)
+    into results
+    from unnest(r.ids, r.statuses, r.bodies)
+        with ordinality u (id, status, body, k)
+    where u.status <> 201 or not refused;
+
+    if refused then
+        status := 409;
+        body := format('{"code": "bulk_refused", "detail": %s, '
+            '"results": [%s]}', to_json(format('All or none of the %s tenants '
+                'were to be made, and %s cannot be: none was.', many,
+                many - made)), results);
+        return;
+    end if;
+
+    status := case when made = many then 201 else 200 end;
+    body := format('{"created": %s, "failed": %s, "results": [%s]}', made,
+        many - made, results);
+
+    perform prov.record_many(ctx, 'tenant',
+        array(select u.id from unnest(r.ids, r.statuses)
+                  with ordinality u (id, status, k)
+              where u.status = 201 order by u.k),
+        array(select u.body from unnest(r.bodies, r.statuses)
+                  with ordinality u (body, status, k)
+              where u.status = 201 order by u.k));
+    perform prov.record(ctx, 'bulk', (ctx ->> 'id')::uuid, null, status, null,
+        body, null);
+end
+$$;
+
+comment on function partner.tenant_bulk(jsonb, jsonb, jsonb) is
+    'Makes up to 1,000 tenants: all or none of them, or as many as can be.';

@@ -1,0 +1,202 @@
+-- Many tenants at once, in as few statements as one takes.
+
+
+create or replace function prov.uuid7_many(base uuid, n int)
+    returns uuid[]
+    language plpgsql volatile parallel safe
+as $$
+begin
+    -- the time of "base", then a counter, which keeps them in order, then 62
+    -- random bits (RFC 9562, 6.2, method 1)
+
+    return array(
+        select (left(replace(base::text, '-', ''), 12) || '7'
+            || lpad(to_hex(i), 3, '0')
+            || right(replace(gen_random_uuid()::text, '-', ''), 16))::uuid
+        from generate_series(1, least(n, 4095)) i
+        order by i);
+end
+$$;
+
+comment on function prov.uuid7_many(uuid, int) is
+    'Up to 4,095 UUIDs version 7 of the moment of another one, ascending.';
+
+
+create or replace function prov.tenant_insert_many(ctx jsonb, items jsonb[],
+        out ids uuid[], out statuses int[], out bodies json[])
+    language plpgsql
+as $$
+declare
+    many  constant int := cardinality(items);
+    slugs text[];
+    now_  int[];
+    todo  int[];
+    row   record;
+begin
+    ids := prov.uuid7_many((ctx ->> 'id')::uuid, many);
+    statuses := array_fill(null::int, array[many]);
+    bodies := array_fill(null::json, array[many]);
+
+    -- A slug that is derived keeps out of the way of one that is wished for
+    -- here, and of its namesakes.  Of two with the same e-mail address or
+    -- external_id the second waits for what becomes of the first.
+
+    select array_agg(case when i.wish is null and i.namesake > 1
+                     then prov.slug_apart(i.base, ids[i.k], 1)
+                     else i.base end order by i.k),
+           array_agg(i.k order by i.k) filter (where i.twin = 1),
+           array_agg(i.k order by i.k) filter (where i.twin > 1)
+    into slugs, now_, todo
+    from (
+        select j.*,
+               row_number() over (partition by j.base
+                   order by j.wish is null, j.k) as namesake,
+               greatest(
+                   row_number() over (partition by
+                       lower(j.item ->> 'email' collate "C") order by j.k),
+                   case when j.item ->> 'external_id' is not null then
+                       row_number() over (partition by
+                           j.item ->> 'external_id' order by j.k) end) as twin
+        from (
+            select u.item, u.k::int, u.item ->> 'slug' as wish,
+                   coalesce(u.item ->> 'slug', prov.slug(coalesce(
+                       u.item ->> 'client_name', u.item ->> 'company_name')))
+                       as base
+            from unnest(items) with ordinality u (item, k)
+        ) j
+    ) i;
+
+    for row in
+        select u.k, prov.tenant_alias(u.item) as problem
+        from unnest(items) with ordinality u (item, k)
+        where u.item ->> 'client_name' <> u.item ->> 'company_name'
+    loop
+        statuses[row.k] := 400;
+        bodies[row.k] := row.problem;
+        now_ := array_remove(now_, row.k::int);
+        todo := array_remove(todo, row.k::int);
+    end loop;
+
+    -- As with one: insert first, look at a conflict afterwards.
+
+    for attempt in 1 .. 6 loop
+        for row in
+            with made as (
+                insert into prov.tenants as t (id, partner, client_name,
+                    email, phone_number, industry, slug, external_id,
+                    metadata)
+                select u.id, (ctx ->> 'partner')::uuid,
+                    coalesce(u.item ->> 'client_name',
+                             u.item ->> 'company_name'),
+                    u.item ->> 'email', u.item ->> 'phone_number',
+                    u.item ->> 'industry', u.slug, u.item ->> 'external_id',
+                    coalesce(nullif(u.item -> 'metadata', 'null'), '{}')
+                from unnest(ids, slugs, items)
+                    with ordinality u (id, slug, item, k)
+                where u.k = any (now_)
+                order by u.k
+                on conflict do nothing
+                returning t.id, prov.tenant_json(t) as body
+            )
+            select u.k, m.body
+            from made m
+            join unnest(ids) with ordinality u (id, k) on u.id = m.id
+        loop
+            statuses[row.k] := 201;
+            bodies[row.k] := row.body;
+        end loop;
+
+        for row in
+            select u.k, u.item, u.id, c.code, c.tenant
+            from unnest(items, ids, statuses)
+                with ordinality u (item, id, status, k)
+            cross join lateral prov.tenant_conflict(u.item ->> 'email',
+                u.item ->> 'external_id', u.item ->> 'slug') c
+            where u.k = any (now_) and u.status is null
+            order by u.k
+        loop
+            if row.code is null and row.item ->> 'slug' is not null
+               and attempt > 2
+            then
+                row.code := 'slug_taken';
+            end if;
+
+            if row.code is not null then
+                statuses[row.k] := 409;
+                bodies[row.k] := prov.tenant_taken(row.code, row.tenant);
+                continue;
+            end if;
+
+            todo := todo || row.k::int;
+
+            if row.item ->> 'slug' is null then
+                slugs[row.k] := prov.slug_apart(prov.slug(coalesce(
+                    row.item ->> 'client_name',
+                    row.item ->> 'company_name')), row.id, attempt);
+            end if;
+        end loop;
+
+        exit when todo is null or cardinality(todo) = 0;
+
+        now_ := todo;
+        todo := '{}';
+    end loop;
+
+    if array_position(statuses, null) is not null then
+        raise exception 'No free slug was found; try again.'
+            using errcode = 'PV503', constraint = 'slug_unavailable';
+    end if;
+end
+$$;
+
+comment on function prov.tenant_insert_many(jsonb, jsonb[]) is
+    'Makes tenants of the caller''s partner, as if one after the other: for '
+    'each 201 and the tenant, or 400 or 409 and what is in its way.';
+
+
+create or replace function prov.record_many(ctx jsonb, resource text,
+        ids uuid[], afters json[])
+    returns void
+    language plpgsql
+as $$
+declare
+    partner    constant uuid := ctx ->> 'partner';
+    moment     constant timestamptz(3) := now();
+    operation  constant text := ctx ->> 'operation';
+    principal  constant jsonb := ctx -> 'principal';
+    subject    constant text := principal ->> 'subject';
+    kind       constant text := principal ->> 'kind';
+    issuer     constant text := principal ->> 'issuer';
+    key        constant text := principal ->> 'key';
+    request    constant text := ctx ->> 'request_id';
+    ip         constant text := left(ctx ->> 'ip', 64);
+    user_agent constant text := left(ctx ->> 'user_agent', 512);
+    mutations  constant uuid[] := prov.uuid7_many((ctx ->> 'mutation')::uuid,
+                                                  cardinality(ids));
+begin
+    -- Each is the first link of a new chain, so none is looked for.
+
+    insert into prov.audit (mutation, at, partner, tenant, resource_id,
+        status, operation, resource, kind, issuer, key_id, request_id, chain,
+        seq, prev_hash, details_hash, hash)
+    select u.mutation, moment, partner, u.id, u.id, 201, operation, resource,
+        kind, issuer, key, request, u.id, 1, null, d.details_hash,
+        prov.audit_hash(u.id, 1, null, u.mutation, moment, partner, u.id,
+            operation, resource, u.id, 201, null, 1, kind, issuer, key,
+            request, d.details_hash)
+    from unnest(mutations, ids, afters) u (mutation, id, after)
+    cross join lateral (select prov.audit_details_hash(subject, ip,
+        user_agent, null, u.after, null) as details_hash offset 0) d;
+
+    insert into prov.audit_details (chain, seq, partner, tenant, subject, ip,
+        user_agent, before, after, headers)
+    select u.id, 1, partner, u.id, subject, ip, user_agent, null, u.after,
+        null
+    from unnest(ids, afters) u (id, after);
+end
+$$;
+
+comment on function prov.record_many(jsonb, text, uuid[], json[]) is
+    'Writes the audit entries of tenants that are made by one mutation, each '
+    'the first of its chain, under ids of their own; the mutation itself is '
+    'still to be recorded, with prov.record().';

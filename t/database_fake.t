@@ -446,17 +446,20 @@ for my $state ('26000', '0A000') {
 my %status;
 my $connection = $nginx->connection;
 
-for (1 .. 100) {
+for (1 .. 400) {
     $connection->send_request(GET => $PATH, token => token(), keep => 1);
     $status{ $connection->read_response->status }++;
 }
 
-is_deeply \%status, { 500 => 100 },
+is_deeply \%status, { 500 => 400 },
     'a function that always fails as if it were stale is just one that fails';
 my %prepared;
 $prepared{ $_->{connection} }++ for $fake->seen('P');
 my ($most) = sort { $b <=> $a } values %prepared;
-cmp_ok $most, '<=', 64, 'no connection prepares without end';
-cmp_ok sent($fake), '<=', 200, 'and no request is sent more than twice for it';
+
+# as often as there are statements, and some times more
+
+cmp_ok $most, '<=', 250, 'no connection prepares without end';
+cmp_ok sent($fake), '<=', 800, 'and no request is sent more than twice for it';
 
 done_testing;

@@ -158,10 +158,11 @@ is_problem curl(POST => $path, token => $token, body => '{'),
     . 'a value.';
 is_problem curl(POST => $path, token => $token), 'with none', 400,
     'body_required', 'The operation needs a request body.';
-$r = curl(DELETE => $tenant, token => $token);
+$r = curl(OPTIONS => $tenant, token => $token);
 is_problem $r, 'and with a wrong method', 405, 'method_not_allowed',
-    'This path does not support the method; it supports GET, HEAD.';
-is $r->header('allow'), 'GET, HEAD', 'Allow is there';
+    'This path does not support the method; it supports GET, HEAD, PUT, '
+    . 'PATCH, DELETE.';
+is $r->header('allow'), 'GET, HEAD, PUT, PATCH, DELETE', 'Allow is there';
 is curl(HEAD => "$path/1", token => $token)->status, 400,
     'HEAD of an error has its status';
 

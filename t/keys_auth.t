@@ -121,7 +121,8 @@ my $r = with($key, undef, method => 'POST',
     json => { client_name => 'Keyed', email => unique_email() });
 is $r->status, 201, 'a key creates a tenant';
 is_deeply $postgres->sql(q{select kind, subject, key_id, issuer
-    from prov.audit where resource_id = ?}, $r->json->{tenant})->[0],
+    from prov.audit join prov.audit_details using (chain, seq)
+    where resource_id = ?}, $r->json->{tenant})->[0],
     { kind => 'key', subject => $key->{api_key}, key_id => $key->{api_key},
       issuer => 'api_keys' }, 'and the audit says which key did it';
 

@@ -137,6 +137,18 @@ sub parameters {
          "the operation has two parameters \"thing\", $twice"],
         ['a name in two places', second('thing', in => 'query'), $second,
          "the operation has two parameters \"thing\", $twice"],
+        ['a permission for a parameter that everybody may give', sub {
+            at($get, public('thing_get'))->(@_);
+            at("$get/parameters", [parameter('thing'), parameter('q',
+                in => 'query', 'x-permission' => 'thing:read')])->(@_) },
+         "$second/x-permission", '"thing_get" lets everybody call it, and '
+            . 'nobody is known to have a permission there: remove this '
+            . 'x-permission, or the operation\'s "security": []'],
+        ['a permission for a parameter that nobody can give',
+         at('/components/parameters', { q => parameter('q', in => 'query',
+            'x-permission' => 'other:read') }),
+         '/components/parameters/q/x-permission', 'no operation that is '
+            . 'served has this parameter: remove its x-permission'],
         ['a header in two cases', sub {
             second('X-Y', in => 'header')->(@_);
             at("$get/parameters/2", parameter('x-y', in => 'header'))->(@_) },

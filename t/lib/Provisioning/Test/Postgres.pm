@@ -22,6 +22,7 @@ my $tree = Cwd::abs_path(dirname(__FILE__) . '/../../../..');
 
 my @ordinary = (
     qr/FATAL:  terminating connection due to administrator command/,
+    qr/FATAL:  terminating autovacuum process due to administrator command/,
     qr/FATAL:  terminating connection due to unexpected postmaster exit/,
     qr/FATAL:  connection to client lost/,
     qr/FATAL:  the database system is (?:starting up|shutting down)/,

@@ -25,7 +25,7 @@ prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf, ngx_str_t *conninfo,
     ngx_uint_t network)
 {
     char              *error, timeout[NGX_INT_T_LEN + 32];
-    const char        *refused;
+    const char        *refused, *reason;
     ngx_int_t          rc;
     PQconninfoOption  *options, *o;
 
@@ -35,16 +35,26 @@ prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf, ngx_str_t *conninfo,
 
     if (options == NULL) {
 
-        /* libpq ends its sentences with a newline */
+        reason = "no memory";
 
         if (error) {
+            /* libpq ends its sentences with a newline */
             error[strcspn(error, "\n")] = '\0';
+            reason = error;
+
+            /* and quotes what it does not understand */
+
+            if (ngx_strstr(conninfo->data, "password")
+                || ngx_strstr(conninfo->data, "://"))
+            {
+                reason = "it cannot be taken apart; where is not shown, "
+                         "because there may be a password in it";
+            }
         }
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid conninfo in provisioning_database "
-                           "\"%V\": %s", &conf->name,
-                           error ? error : "no memory");
+                           "\"%V\": %s", &conf->name, reason);
         PQfreemem(error);
         return NGX_CONF_ERROR;
     }
@@ -103,11 +113,12 @@ prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf, ngx_str_t *conninfo,
         return NGX_CONF_ERROR;
     }
 
-    /* the server's own limit ends a statement cleanly before ours gives its
-       connection up */
+    /* the server's own limit, which is an int of milliseconds, ends a statement
+       cleanly before ours gives its connection up */
 
     ngx_sprintf((u_char *) timeout, "-c statement_timeout=%M%Z",
-                conf->query_timeout - conf->query_timeout / 8);
+                ngx_min(conf->query_timeout - conf->query_timeout / 8,
+                        NGX_MAX_INT32_VALUE));
 
     if (prov_db_option_add(cf, conf, "passfile", "/nonexistent") != NGX_OK
         || prov_db_option_add(cf, conf, "application_name",

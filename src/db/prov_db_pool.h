@@ -102,6 +102,7 @@ typedef struct {
     ngx_uint_t           *generation; /* per statement; 0: not prepared */
     ngx_uint_t            prepared;   /* generations so far */
     ngx_uint_t            server;     /* index */
+    ngx_uint_t            failures;   /* the pool's, when it began to connect */
     unsigned              exclusive:1;/* runs a list: nobody joins */
     unsigned              reserved:1; /* a list waits until it is idle */
     unsigned              retired:1;  /* closes when it is idle */
@@ -140,8 +141,16 @@ char *prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf,
     ngx_str_t *conninfo, ngx_uint_t network);
 char *prov_db_copy(ngx_pool_t *pool, u_char *data, size_t len);
 
-/* prov_db.c: the pool */
+/* prov_db.c: the pools of a worker */
+prov_db_pool_t *prov_db_pool(prov_db_conf_t *conf);
+
+/* prov_db_dispatch.c: from waiting to sent */
 void prov_db_wake(prov_db_pool_t *pool);
+void prov_db_dispatch(ngx_event_t *ev);
+
+/* prov_db_reach.c: which server, and when */
+void prov_db_grow(prov_db_pool_t *pool, ngx_uint_t wanted);
+void prov_db_retry(ngx_event_t *ev);
 void prov_db_reached(prov_db_pool_t *pool);
 void prov_db_missed(prov_db_conn_t *conn);
 void prov_db_demoted(prov_db_conn_t *conn);
@@ -152,23 +161,30 @@ void prov_db_query_sent(prov_db_query_t *q, prov_db_conn_t *conn);
 void prov_db_query_done(prov_db_query_t *q, prov_db_status_e status);
 void prov_db_query_again(prov_db_query_t *q);
 void prov_db_query_lost(prov_db_query_t *q);
-prov_db_pool_t *prov_db_pool(prov_db_conf_t *conf);
+
+/* prov_db_connect.c: from closed to idle */
+void prov_db_connect(prov_db_conn_t *conn);
 
 /* prov_db_conn.c: a connection's life */
 void prov_db_conn_move(prov_db_conn_t *conn, prov_db_conn_state_e state);
-void prov_db_conn_open(prov_db_conn_t *conn);
 void prov_db_conn_close(prov_db_conn_t *conn);
+void prov_db_conn_leave(prov_db_conn_t *conn);
 void prov_db_conn_settle(prov_db_conn_t *conn);
+void prov_db_conn_timer(ngx_event_t *ev);
+void prov_db_conn_aged(ngx_event_t *ev);
+
+/* prov_db_watch.c: libpq's socket and messages */
 ngx_int_t prov_db_conn_watch(prov_db_conn_t *conn, ngx_event_handler_pt read,
     ngx_event_handler_pt write);
 void prov_db_conn_unwatch(prov_db_conn_t *conn);
 void prov_db_conn_log(ngx_uint_t level, prov_db_conn_t *conn,
     const char *doing);
+void prov_db_conn_notice(void *data, const PGresult *result);
 
 /* prov_db_wire.c: what goes over it */
 ngx_int_t prov_db_wire_send(prov_db_conn_t *conn, prov_db_query_t *q);
-void prov_db_wire_read(ngx_event_t *ev);
-void prov_db_wire_write(ngx_event_t *ev);
+void prov_db_wire_event(ngx_event_t *ev);
+void prov_db_wire_lost(prov_db_conn_t *conn, const char *doing);
 
 
 #endif /* _PROV_DB_POOL_H_INCLUDED_ */

@@ -12,7 +12,7 @@
 #define PROV_DB_NAME_LEN  (sizeof("prov__") + 2 * NGX_INT_T_LEN)
 
 
-static void prov_db_wire_flush(prov_db_conn_t *conn);
+static ngx_int_t prov_db_wire_flush(prov_db_conn_t *conn);
 static void prov_db_wire_results(prov_db_conn_t *conn);
 static void prov_db_wire_result(prov_db_conn_t *conn, PGresult *result);
 static void prov_db_wire_finish(prov_db_conn_t *conn);
@@ -22,6 +22,11 @@ static ngx_uint_t prov_db_wire_fatal(PGresult *result);
 static ngx_uint_t prov_db_wire_dropped(PGresult *result);
 static ngx_uint_t prov_db_wire_pending(prov_db_conn_t *conn);
 
+
+/*
+ * Handlers of queries that were sent before may run before this returns.
+ * NGX_ERROR: the connection is of no use any more.
+ */
 
 ngx_int_t
 prov_db_wire_send(prov_db_conn_t *conn, prov_db_query_t *q)
@@ -67,9 +72,27 @@ prov_db_wire_send(prov_db_conn_t *conn, prov_db_query_t *q)
         ngx_add_timer(&conn->timer, conf->query_timeout);
     }
 
-    prov_db_wire_flush(conn);
+    if (prov_db_wire_flush(conn) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
-    return conn->dead ? NGX_ERROR : NGX_OK;
+    /*
+     * Where libpq could not send all it has read what was there: no event
+     * tells of that, and should it find the connection closed by the next
+     * query, it would forget whose answers these are.
+     */
+
+    prov_db_wire_results(conn);
+
+    if (conn->dead) {
+        return NGX_ERROR;
+    }
+
+    if (conn->nsent == 0) {
+        prov_db_conn_settle(conn);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -78,7 +101,7 @@ prov_db_wire_send(prov_db_conn_t *conn, prov_db_query_t *q)
  * may have to get rid of answers before it reads on.
  */
 
-static void
+static ngx_int_t
 prov_db_wire_flush(prov_db_conn_t *conn)
 {
     ngx_event_t  *wev;
@@ -92,87 +115,78 @@ prov_db_wire_flush(prov_db_conn_t *conn)
             (void) ngx_del_event(wev, NGX_WRITE_EVENT, 0);
         }
 
-        return;
+        return NGX_OK;
 
     case 1:
-        if (!wev->active
-            && ngx_add_event(wev, NGX_WRITE_EVENT, NGX_LEVEL_EVENT) != NGX_OK)
-        {
-            conn->dead = 1;
+        if (!wev->active) {
+            return ngx_add_event(wev, NGX_WRITE_EVENT, NGX_LEVEL_EVENT);
         }
 
-        return;
+        return NGX_OK;
 
     default:
-        conn->dead = 1;
+        return NGX_ERROR;
     }
 }
 
 
+/*
+ * For both directions: libpq sends before it reads, and reads what is there
+ * where it cannot send.
+ */
+
 void
-prov_db_wire_write(ngx_event_t *ev)
+prov_db_wire_event(ngx_event_t *ev)
 {
     prov_db_conn_t    *conn;
     ngx_connection_t  *c;
 
     c = ev->data;
     conn = c->data;
-
-    prov_db_wire_flush(conn);
-
-    if (conn->dead) {
-        prov_db_conn_log(NGX_LOG_ERR, conn, "sending");
-        prov_db_conn_close(conn);
-        prov_db_wake(conn->pool);
-    }
-}
-
-
-void
-prov_db_wire_read(ngx_event_t *ev)
-{
-    ngx_uint_t         gone;
-    prov_db_conn_t    *conn;
-    prov_db_pool_t    *pool;
-    ngx_connection_t  *c;
-
-    c = ev->data;
-    conn = c->data;
-    pool = conn->pool;
 
     if (c->close) {
-        /* the worker leaves, and this connection is idle */
-        prov_db_conn_close(conn);
+        prov_db_conn_leave(conn);
         return;
     }
 
     do {
-        gone = (PQconsumeInput(conn->pg) != 1);
-
-        /* what had arrived before the end still counts */
+        /* what was read while sending, before the end can be found */
 
         prov_db_wire_results(conn);
 
-        if (gone || conn->dead) {
-            prov_db_conn_log(conn->nsent ? NGX_LOG_ERR : NGX_LOG_INFO, conn,
-                             "reading");
-            prov_db_conn_close(conn);
-            prov_db_wake(pool);
+        if (conn->dead || PQconsumeInput(conn->pg) != 1) {
+            prov_db_wire_lost(conn, "reading");
             return;
         }
 
     } while (prov_db_wire_pending(conn));
 
-    prov_db_wire_flush(conn);
+    prov_db_wire_results(conn);
 
     if (conn->dead) {
-        prov_db_conn_log(NGX_LOG_ERR, conn, "sending");
-        prov_db_conn_close(conn);
-        prov_db_wake(pool);
+        prov_db_wire_lost(conn, "reading");
+        return;
+    }
+
+    if (prov_db_wire_flush(conn) != NGX_OK) {
+        prov_db_wire_lost(conn, "sending");
         return;
     }
 
     prov_db_conn_settle(conn);
+}
+
+
+void
+prov_db_wire_lost(prov_db_conn_t *conn, const char *doing)
+{
+    prov_db_pool_t  *pool;
+
+    pool = conn->pool;
+
+    prov_db_conn_log(conn->nsent ? NGX_LOG_ERR : NGX_LOG_INFO, conn, doing);
+    prov_db_conn_close(conn);
+    prov_db_wake(pool);
 }
 
 

@@ -165,6 +165,17 @@ $r = $nginx->request(DELETE => $api->base . '/unfit?dry_run=true',
 is $r->code, 'operation_unavailable', 'a function that is missing is missing';
 
 
+# Many at once
+
+$r = $nginx->request(POST => "$TENANTS/bulk?dry_run=true", token => token(),
+    json => { tenants => [map { { client_name => 'Many', email => $_ } }
+                          unique_email(), $acme{email}] });
+is_deeply [$r->status, $r->header('Dry-Run'),
+           @{ $r->json->{resource} }{qw(created failed)}],
+    [200, 'true', 1, 1], 'many tenants are tried' or diag $r->body;
+is_deeply everything(), $before, 'and none is kept';
+
+
 # A change of what is there, and one that makes a secret
 
 my $is = $nginx->request(GET => $real->header('Location'), token => token());

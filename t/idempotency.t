@@ -203,6 +203,21 @@ is said($again), said($r), 'with its new secret it gets its answer';
 is $again->header('Idempotent-Replayed'), 'true', 'as a repetition';
 
 
+# Many at once
+
+$key = new_key();
+my @many = map { { client_name => 'Many', email => unique_email() } } 1 .. 3;
+my @bulk = map {
+    $nginx->request(POST => "$TENANTS/bulk", token => token(),
+        headers => { 'Idempotency-Key' => $key },
+        json => { tenants => \@many });
+} 1, 2;
+is $bulk[0]->status, 201, 'many tenants are made' or diag $bulk[0]->body;
+is said($bulk[1]), said($bulk[0]), 'a repetition gets the same';
+is $bulk[1]->header('Idempotent-Replayed'), 'true', 'and is told so';
+is_deeply [map { rows($_->{email}) } @many], [1, 1, 1], 'each is there once';
+
+
 # What is gone for good
 
 ($key, $email) = (new_key(), unique_email());

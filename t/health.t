@@ -158,6 +158,35 @@ is $nginx->request(GET => "/$_/health/live")->body, $live,
     "whatever becomes of the database, the worker is alive ($_)"
     for qw(empty nobody nowhere);
 
+# A database that was not migrated to what this release needs
+
+{
+    my ($newest) = reverse sort glob "$FindBin::Bin/../sql/migrations/*.sql";
+    my ($needed) = $newest =~ m{/0*(\d+)_[^/]*\z};
+    my $latest = 'select max(version) from prov.migrations';
+
+    is $postgres->value($latest), $needed, 'the latest migration is applied';
+    $postgres->sql("update prov.migrations set version = version + 1000"
+        . " where version = ($latest)");
+    is $nginx->request(GET => '/quirks/ready')->status, 200,
+        'a schema that is newer will do';
+    $postgres->sql("create temporary table kept as select * from "
+        . "prov.migrations where version = ($latest)");
+    $postgres->sql("delete from prov.migrations where version = ($latest)");
+
+    my $older = $postgres->value($latest);
+    is_problem $nginx->request(GET => '/quirks/ready'),
+        'one that is older will not', 503, 'not_ready',
+        "The database's schema is at version $older, this gateway needs "
+        . "$needed: run sql/migrate.", members => '"missing":[]';
+
+    $postgres->sql('insert into prov.migrations select * from kept');
+    is $nginx->request(GET => '/quirks/ready')->status, 200,
+        'until it is migrated';
+    $postgres->sql("update prov.migrations set version = version - 1000"
+        . " where version = ($latest)");
+}
+
 $postgres->stop;
 my $r;
 wait_until 'the gateway has noticed', sub {

@@ -13,6 +13,10 @@
 #endif
 
 
+/* the newest of sql/migrations that this release needs */
+#define PROV_REQUEST_SCHEMA  7
+
+
 static ngx_int_t prov_service_call(ngx_conf_t *cf,
     prov_request_service_t *service, prov_openapi_operation_t *op,
     prov_request_handler_t *handlers);
@@ -246,8 +250,9 @@ prov_service_ready(ngx_conf_t *cf, prov_request_service_t *service)
         }
     }
 
-    inventory = json_pack("{s:s%, s:o}", "surface", api->schema.data,
-                          api->schema.len, "operations", list);
+    inventory = json_pack("{s:s%, s:o, s:i}", "surface", api->schema.data,
+                          api->schema.len, "operations", list,
+                          "schema_version", PROV_REQUEST_SCHEMA);
     if (inventory == NULL) {
         return NGX_ERROR;
     }

@@ -31,17 +31,19 @@ declare
     wanted  record;
     found_  pg_catalog.pg_roles;
     setting text;
+    surface constant text[] := array['search_path=pg_catalog',
+        'default_transaction_isolation=read committed',
+        'statement_timeout=4s', 'lock_timeout=2s',
+        'idle_in_transaction_session_timeout=10s',
+        'enable_seqscan=off', 'jit=off'];
 begin
     for wanted in
         select *
         from (values
             ('prov_owner', false, array['search_path=pg_catalog']),
             ('prov_api', false, array['search_path=pg_catalog']),
-            ('prov_partner', true, array['search_path=pg_catalog',
-                'default_transaction_isolation=read committed',
-                'statement_timeout=4s', 'lock_timeout=2s',
-                'idle_in_transaction_session_timeout=10s',
-                'enable_seqscan=off', 'jit=off'])
+            ('prov_partner', true, surface),
+            ('prov_operator', true, surface)
         ) as r (name, login, settings)
     loop
         if not exists (select from pg_catalog.pg_roles
@@ -93,12 +95,17 @@ begin
         end loop;
     end loop;
 
-    if pg_has_role('prov_api', 'prov_owner', 'member')
-       or pg_has_role('prov_partner', 'prov_owner', 'member')
-       or pg_has_role('prov_partner', 'prov_api', 'member')
+    if exists (
+        select
+        from unnest(array['prov_owner', 'prov_api', 'prov_partner',
+                          'prov_operator']) as a (name),
+             unnest(array['prov_owner', 'prov_api', 'prov_partner',
+                          'prov_operator']) as b (name)
+        where a.name <> b.name and pg_has_role(a.name, b.name, 'member'))
     then
-        raise exception 'prov_api and prov_partner must not be members of '
-            'each other nor of prov_owner; revoke the membership';
+        raise exception 'prov_owner, prov_api, prov_partner and '
+            'prov_operator must not be members of each other; revoke the '
+            'membership';
     end if;
 end
 $$;
@@ -132,6 +139,8 @@ $$;
 -- that can make an object can make one that hides another.
 
 do $$
+declare
+    login name;
 begin
     if has_database_privilege('public', current_database(), 'temporary')
        or has_database_privilege('public', current_database(), 'create')
@@ -144,12 +153,13 @@ begin
         revoke create on schema public from public;
     end if;
 
-    if not has_database_privilege('prov_partner', current_database(),
-                                  'connect')
-    then
-        execute format('grant connect on database %I to prov_partner',
-            current_database());
-    end if;
+    foreach login in array array['prov_partner', 'prov_operator'] loop
+        if not has_database_privilege(login, current_database(), 'connect')
+        then
+            execute format('grant connect on database %I to %I',
+                current_database(), login);
+        end if;
+    end loop;
 exception
     when invalid_schema_name then
         null;  -- no schema "public": nothing to close
@@ -157,19 +167,23 @@ end
 $$;
 
 do $$
+declare
+    login name;
 begin
-    if has_database_privilege('prov_partner', current_database(),
-                              'temporary, create')
-       or not has_database_privilege('prov_partner', current_database(),
-                                     'connect')
-    then
-        raise exception 'role prov_partner must be able to connect to '
-            'database "%", and not to create anything in it; as its owner '
-            'or a superuser run: revoke create, temporary on database %I '
-            'from public, prov_partner; grant connect on database %I to '
-            'prov_partner', current_database(), current_database(),
-            current_database();
-    end if;
+    foreach login in array array['prov_partner', 'prov_operator'] loop
+        if has_database_privilege(login, current_database(),
+                                  'temporary, create')
+           or not has_database_privilege(login, current_database(),
+                                         'connect')
+        then
+            raise exception 'role % must be able to connect to database '
+                '"%", and not to create anything in it; as its owner or a '
+                'superuser run: revoke create, temporary on database % from '
+                'public, %; grant connect on database % to %', login,
+                current_database(), quote_ident(current_database()), login,
+                quote_ident(current_database()), login;
+        end if;
+    end loop;
 end
 $$;
 
@@ -188,6 +202,8 @@ begin
             ('prov', 'Control plane: partners, tenants, audit, and what '
                 'every surface shares.'),
             ('partner', 'Operations of the partner API, one function each, '
+                'named by its operationId.'),
+            ('operator', 'Operations of the operator API, one function each, '
                 'named by its operationId.')
         ) as s (name, comment)
     loop
@@ -207,8 +223,18 @@ begin
         set local role prov_owner;
         execute format('comment on schema %I is %L', wanted.name,
             wanted.comment);
-        execute format('grant usage on schema %I to prov_api, prov_partner',
-            wanted.name);
+        execute format('grant usage on schema %I to prov_api', wanted.name);
+
+        if wanted.name in ('prov', 'partner') then
+            execute format('grant usage on schema %I to prov_partner',
+                wanted.name);
+        end if;
+
+        if wanted.name in ('prov', 'operator') then
+            execute format('grant usage on schema %I to prov_operator',
+                wanted.name);
+        end if;
+
         reset role;
     end loop;
 

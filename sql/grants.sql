@@ -3,7 +3,6 @@
 -- sql/bootstrap.sql).
 
 grant execute on function
-    prov.enter(jsonb),
     prov.outcome(jsonb, jsonb, jsonb),
     prov.ready(jsonb, jsonb, jsonb),
     prov.refusal(jsonb, jsonb, jsonb),
@@ -14,12 +13,29 @@ grant execute on function
     prov.dry_run(jsonb, jsonb, jsonb, text, text),
     prov.dry_run_diff(jsonb),
     prov.schema_version()
-to prov_partner;
+to prov_partner, prov_operator;
+
+-- the entrances: to each surface its own, and no other
+
+grant execute on function prov.enter(jsonb) to prov_partner;
+grant execute on function prov.operator_enter(jsonb) to prov_operator;
 
 grant execute on all functions in schema partner to prov_partner;
+grant execute on all functions in schema operator to prov_operator;
 
 grant execute on function
     prov.partner_add(text, text),
     prov.partner_set_status(text, text),
-    prov.purge_expired(int)
+    prov.purge_expired(int),
+    prov.operator_key_add(text, text[]),
+    prov.operator_key_revoke(text)
+to prov_owner;
+
+-- what the last two call: they run with the rights of who calls them
+
+grant execute on function
+    prov.uuid7(),
+    prov.api_key_secret(),
+    prov.api_key_hash(text),
+    prov.api_key_text(uuid, text)
 to prov_owner;

@@ -29,19 +29,24 @@ is $code, 0, 'start returns when the gateway is ready' or die $said;
 
 my %env = environment($clone);
 is_deeply [sort keys %env], [qw(AUDIENCE BASE_URL DATABASE_URL
-    INTEGRATION_TOKEN ISSUER OTHER_PARTNER_TOKEN PARTNER_TOKEN SIGNING_KEY
-    SIGNING_KID)], '.run/env assigns what scripts need';
+    INTEGRATION_TOKEN ISSUER OPERATOR_TOKEN OTHER_PARTNER_TOKEN PARTNER_TOKEN
+    SIGNING_KEY SIGNING_KID)], '.run/env assigns what scripts need';
 is $env{BASE_URL}, "http://127.0.0.1:$port", 'the address among it';
 
 my @commands = $said =~ /^(curl (?:.*\\\n)*.*)$/mg;
 my @statuses = map { paste($_) } @commands;
-is "@statuses", '201 200 200 403', 'the printed commands work as pasted';
+is "@statuses", '201 200 200 403 200', 'the printed commands work as pasted';
 
 is status("$env{BASE_URL}/app/", $env{PARTNER_TOKEN}), 200,
     'the application behind the gateway is reached with a token';
 is status("$env{BASE_URL}/app/"), 401, 'and not without one';
 is status("$env{BASE_URL}/app/", $env{INTEGRATION_TOKEN}), 403,
     'nor with a role that is not the one required';
+
+is status("$env{BASE_URL}/api/admin/partners", $env{OPERATOR_TOKEN}), 200,
+    'an operator is let in where operators are';
+is status("$env{BASE_URL}/api/admin/partners", $env{PARTNER_TOKEN}), 401,
+    'and a partner is not';
 
 my ($tenant) = "@commands" =~ m{/tenants/([0-9a-f-]{36})'};
 is status("$env{BASE_URL}/api/provisioning/tenants/$tenant",
@@ -139,7 +144,7 @@ is $code, 0, 'a deep clone in a private directory starts' or diag $said;
 my ($sockets) = slurp("$deep/clone/.run/sockets") =~ /(.*)/;
 unlike $sockets, qr/deep/, 'with its sockets elsewhere';
 my @deep_commands = $said =~ /^(curl (?:.*\\\n)*.*)$/mg;
-is join(' ', map { paste($_) } @deep_commands), '201 200 200 403',
+is join(' ', map { paste($_) } @deep_commands), '201 200 200 403 200',
     'and works';
 gateway_command("$deep/clone", 'stop');
 ok !-e $sockets, 'which stop takes away';

@@ -105,6 +105,11 @@ refused('no schema of the database', 'api.json#', qr/x-database-schema/,
     sub { delete $_[0]{'x-database-schema'} });
 refused('a schema that is an injection', 'api.json#/x-database-schema',
     qr/x; drop/, sub { $_[0]{'x-database-schema'} = 'x; drop' });
+refused('an entrance that is an injection', 'api.json#/x-database-enter',
+    qr/"enter\(\); drop" cannot name a function/,
+    sub { $_[0]{'x-database-enter'} = 'enter(); drop' });
+accepted('another entrance', sub { $_[0]{'x-database-enter'} = 'side_door';
+    return });
 
 refused('no operationId', $get, qr/operationId/,
     sub { delete operation($_[0])->{operationId} });

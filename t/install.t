@@ -39,7 +39,7 @@ is $?, 0, '"make install" succeeds' or diag $said;
 
 my @expected = map { s{^\Q$tree/}{}r }
     map { glob "$tree/$_" } 'sql/*.sql', 'sql/migrate', 'sql/migrations/*',
-    'sql/p*/*.sql';
+    'sql/p*/*.sql', 'sql/operator/*.sql';
 is installed(), join(' ', sort @expected, 'nginx.conf',
         map { s{.*/}{openapi/}r } glob "$tree/conf/openapi/*.json"),
     'the SQL, the documents and the example are there, and no tests';

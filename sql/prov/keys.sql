@@ -305,6 +305,9 @@ begin
         then
             code := prov.api_key_refusal(request);
         end if;
+
+    elsif request #>> '{principal,kind}' = 'key' and claim is null then
+        code := prov.operator_key_refusal(request);
     end if;
 
     if code is not null then

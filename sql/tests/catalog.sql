@@ -48,7 +48,7 @@ where i.indisunique or i.indisexclusion;
 
 create temporary view policy as
 select format('%s.%s', r.name, p.polname) as name, r.nspname, r.relname,
-    condition.expression, condition.tree
+    p.polroles::regrole[]::text as roles, condition.expression, condition.tree
 from pg_catalog.pg_policy p
 join relation r on r.oid = p.polrelid
 cross join lateral (values
@@ -119,6 +119,13 @@ $$),
         and not (name = 'prov.partners.partners_swept' and expression =
              '((status)::text = NULLIF(current_setting(''prov.sweep''::text, '
              'true), ''''::text))')
+        and not (name in ('prov.partners.partners_of_operators',
+                          'prov.quotas.quotas_of_operators')
+                 and expression = '(current_setting(''prov.operator''::text, '
+             'true) = ''on''::text)')
+        and not (name = 'prov.api_keys.api_keys_of_operators'
+                 and expression = '((surface)::text = ''operator''::text)'
+                 and roles = '{prov_owner}')
 $$),
 ('no policy has a subquery (Citus refuses those)', $$
     select name from policy where tree ~ 'SUBLINK'
@@ -194,7 +201,10 @@ $$),
     select g.name from granted g
     join surface s on s.role = g.grantee
     where g.kind = 'function' and g.name !~ format('^EXECUTE %s\.', s.nspname)
-        and g.name <> all (array['EXECUTE prov.enter(jsonb)',
+        and g.name <> case s.nspname
+            when 'partner' then 'EXECUTE prov.enter(jsonb)'
+            else format('EXECUTE prov.%s_enter(jsonb)', s.nspname) end
+        and g.name <> all (array[
             'EXECUTE prov.outcome(jsonb,jsonb,jsonb)',
             'EXECUTE prov.ready(jsonb,jsonb,jsonb)',
             'EXECUTE prov.refusal(jsonb,jsonb,jsonb)',
@@ -354,40 +364,45 @@ from rule;
 
 select is_empty($$
     select rolname from pg_catalog.pg_roles
-    where rolname ~ '^prov_(owner|api|partner)$'
+    where rolname ~ '^prov_(owner|api|partner|operator)$'
         and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb
              or rolreplication
-             or rolcanlogin <> (rolname = 'prov_partner'))
+             or rolcanlogin <> (rolname in ('prov_partner', 'prov_operator')))
 $$, 'nobody logs in as owner or api, and no role has a privilege of the '
     'cluster');
 select is_empty($$
     select a.rolname, b.rolname
     from pg_catalog.pg_roles a, pg_catalog.pg_roles b
-    where a.rolname ~ '^prov_(owner|api|partner)$'
-        and b.rolname ~ '^prov_(owner|api|partner)$' and a <> b
+    where a.rolname ~ '^prov_(owner|api|partner|operator)$'
+        and b.rolname ~ '^prov_(owner|api|partner|operator)$' and a <> b
         and pg_has_role(a.oid, b.oid, 'member')
 $$, 'none of them is a member of another');
 select is_empty($$
     select rolname from pg_catalog.pg_roles
-    where rolname ~ '^prov_(owner|api|partner)$'
+    where rolname ~ '^prov_(owner|api|partner|operator)$'
         and 'search_path=pg_catalog' <> all (coalesce(rolconfig, '{}'))
 $$, 'their search_path is pg_catalog');
 select is_empty($$
-    select wanted from unnest(array['statement_timeout', 'lock_timeout',
+    select s.role, wanted
+    from surface s, unnest(array['statement_timeout', 'lock_timeout',
         'idle_in_transaction_session_timeout',
         'default_transaction_isolation', 'enable_seqscan', 'jit']) as wanted
     where not exists (
         select from pg_catalog.pg_roles r, unnest(r.rolconfig) as setting
-        where r.rolname = 'prov_partner'
-            and split_part(setting, '=', 1) = wanted)
-$$, 'the gateway''s role has limits');
-select is(has_database_privilege('prov_partner', current_database(), p), held,
-    format('the gateway''s role %s %s', case when held then 'may' else 'may not'
-        end, p))
-from (values ('connect', true), ('create', false), ('temporary', false))
-    as t (p, held);
-select is(has_schema_privilege('prov_partner', 'public', 'create'), false,
-    'nor create anything in schema public');
+        where r.rolname = s.role and split_part(setting, '=', 1) = wanted)
+$$, 'the gateway''s roles have limits');
+select is((select array_agg(s.role order by s.role) from surface s),
+    '{prov_operator,prov_partner}', 'there are two of them');
+select is(has_database_privilege(s.role, current_database(), p), held,
+    format('%s %s %s', s.role, case when held then 'may' else 'may not' end,
+        p))
+from surface s, (values ('connect', true), ('create', false),
+    ('temporary', false)) as t (p, held);
+select is(has_schema_privilege(s.role, n, p), false,
+    format('nor may %s %s schema %s', s.role, p, n))
+from surface s, (values ('public', 'create'), ('partner', 'usage'),
+    ('operator', 'usage')) as t (n, p)
+where n <> s.nspname;
 
 -- now somebody forgets something
 
@@ -398,18 +413,20 @@ create function prov.forgotten(text) returns int language sql
 create function prov.forgotten(jsonb) returns int language sql return 1;
 create function partner.stray(jsonb) returns int language sql
     set work_mem = '1MB' return 1;
-create schema if not exists operator;
-create role prov_operator;
+create schema portal;
 create function operator.mine(ctx jsonb, params jsonb, input jsonb,
     out status int, out body json, out headers jsonb)
     language plpgsql security definer as 'begin end';
 revoke all on function operator.mine from public;
 grant execute on function partner.tenant_get to prov_operator;
+grant execute on function prov.operator_enter to prov_partner;
 grant select on prov.tenants to prov_operator;
 create role stranger;
 grant execute on function prov.uuid7() to stranger;
 grant update (code) on prov.audit to prov_api;
 create policy loose on prov.tenants using (partner is not null);
+create policy spying on prov.tenants using (
+    current_setting('prov.operator', true) = 'on');
 create policy nosy on prov.tenants using (partner = (
     select p.id from prov.partners p limit 1));
 create table prov.jobs (partner uuid references prov.partners,

@@ -69,7 +69,7 @@ from (values
         operation) values (prov.uuid7(), null, 200, 'x') $$, '42501'),
     ('prov_api', $$ insert into prov.partners (id, slug, name)
         values (prov.uuid7(), 'theirs', 'T') $$, '42501'),
-    ('prov_api', $$ update prov.partners set name = 'X' $$, '42501'),
+    ('prov_api', $$ update prov.partners set slug = 'x' $$, '42501'),
     ('prov_api', $$ update prov.tenants set id = prov.uuid7() $$, '42501'),
     ('prov_api', $$ update prov.tenants set partner = null $$, '42501'),
     ('prov_api', $$ truncate prov.tenants $$, '42501'),

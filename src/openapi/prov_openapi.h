@@ -95,6 +95,7 @@ struct prov_openapi_api_s {
     ngx_str_t               base;       /* path of servers[0].url, without a
                                            trailing slash; may be empty */
     ngx_str_t               schema;     /* x-database-schema */
+    ngx_str_t               enter;      /* x-database-enter, or "enter" */
     ngx_str_t               version;    /* info.version */
     ngx_array_t             operations; /* prov_openapi_operation_t */
     ngx_array_t             permissions;/* ngx_str_t, sorted */
@@ -102,6 +103,7 @@ struct prov_openapi_api_s {
     ngx_array_t             files;      /* ngx_str_t: all that was read */
     ngx_str_t               document;   /* bundled, without x-*, as served */
     prov_openapi_node_t    *routes;
+    unsigned                partnerless:1;  /* callers act for no partner */
 };
 
 

@@ -46,6 +46,7 @@ static prov_openapi_member_t  prov_openapi_document[] = {
     NEED("x-database-schema", STRING,
          "\"x-database-schema\": the PostgreSQL schema of the operations' "
          "functions"),
+    ONE("x-database-enter", STRING),
     END
 };
 
@@ -328,7 +329,8 @@ prov_openapi_grammar_t  prov_openapi_grammar[PROV_OPENAPI_KINDS] = {
     [PROV_OPENAPI_K_BOOLEAN] = { "true or false", NULL, NULL, NULL },
 
     [PROV_OPENAPI_K_DOCUMENT] =
-        { "an OpenAPI document", NULL, "x-roles and x-database-schema",
+        { "an OpenAPI document", NULL,
+          "x-roles, x-database-schema and x-database-enter",
           prov_openapi_document },
 
     [PROV_OPENAPI_K_INFO] =

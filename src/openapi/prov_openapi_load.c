@@ -14,6 +14,7 @@ static ngx_int_t prov_openapi_load_steps(prov_openapi_load_t *load);
 static ngx_int_t prov_openapi_load_dialect(prov_openapi_load_t *load);
 static ngx_int_t prov_openapi_load_base(prov_openapi_load_t *load);
 static ngx_int_t prov_openapi_load_schema(prov_openapi_load_t *load);
+static ngx_int_t prov_openapi_load_enter(prov_openapi_load_t *load);
 
 
 prov_openapi_api_t *
@@ -125,6 +126,7 @@ prov_openapi_load_steps(prov_openapi_load_t *load)
     if (prov_openapi_load_dialect(load) != NGX_OK
         || prov_openapi_load_base(load) != NGX_OK
         || prov_openapi_load_schema(load) != NGX_OK
+        || prov_openapi_load_enter(load) != NGX_OK
         || prov_openapi_names(load) != NGX_OK
         || prov_openapi_check_schemas(load) != NGX_OK
         || prov_openapi_operations(load) != NGX_OK
@@ -317,6 +319,43 @@ prov_openapi_load_schema(prov_openapi_load_t *load)
         || prov_openapi_copy(load->pool, &load->api->version, &version)
            != NGX_OK)
     {
+        return prov_openapi_no_memory(load);
+    }
+
+    return NGX_OK;
+}
+
+
+/* What lets callers in: with prov.enter() they act for a partner. */
+
+static ngx_int_t
+prov_openapi_load_enter(prov_openapi_load_t *load)
+{
+    json_t     *json;
+    ngx_str_t   name, pointer;
+
+    json = json_object_get(load->root, "x-database-enter");
+
+    if (json == NULL) {
+        ngx_str_set(&load->api->enter, "enter");
+        return NGX_OK;
+    }
+
+    load->api->partnerless = 1;
+    name = prov_openapi_string(json);
+
+    if (!prov_openapi_identifier(&name)) {
+        ngx_str_set(&pointer, "/x-database-enter");
+
+        return prov_openapi_fail(load, &pointer,
+                                 "\"%V\" cannot name a function of the "
+                                 "database's schema \"prov\": write "
+                                 "snake_case of at most %d bytes, like "
+                                 "\"operator_enter\"", &name,
+                                 PROV_OPENAPI_MAX_NAME);
+    }
+
+    if (prov_openapi_copy(load->pool, &load->api->enter, &name) != NGX_OK) {
         return prov_openapi_no_memory(load);
     }
 

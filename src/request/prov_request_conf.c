@@ -21,8 +21,8 @@ static ngx_int_t prov_service_call(ngx_conf_t *cf,
     prov_request_service_t *service, prov_openapi_operation_t *op,
     prov_request_handler_t *handlers);
 static prov_db_class_e prov_service_class(prov_openapi_operation_t *op);
-static ngx_int_t prov_service_statement(ngx_conf_t *cf, prov_db_conf_t *db,
-    ngx_str_t *schema, const char *function, size_t len,
+static ngx_int_t prov_service_statement(ngx_conf_t *cf,
+    prov_request_service_t *service, ngx_str_t *schema, ngx_str_t *function,
     ngx_uint_t *statement);
 static ngx_int_t prov_service_refusal(ngx_conf_t *cf,
     prov_request_service_t *service);
@@ -44,6 +44,7 @@ prov_request_service(ngx_conf_t *cf, prov_openapi_api_t *api,
     prov_openapi_operation_t  *op;
 
     static ngx_str_t  prov = ngx_string("prov");
+    static ngx_str_t  outcome = ngx_string("outcome");
 
     service = ngx_pcalloc(cf->pool, sizeof(prov_request_service_t));
     if (service == NULL) {
@@ -74,7 +75,8 @@ prov_request_service(ngx_conf_t *cf, prov_openapi_api_t *api,
         }
     }
 
-    if (prov_service_statement(cf, db, &prov, "outcome", 7, &service->outcome)
+    if (prov_service_statement(cf, service, &prov, &outcome,
+                               &service->outcome)
         != NGX_OK
         || prov_service_refusal(cf, service) != NGX_OK
         || prov_service_ready(cf, service) != NGX_OK)
@@ -102,9 +104,8 @@ prov_service_call(ngx_conf_t *cf, prov_request_service_t *service,
     }
 
     if (op->handler.len == 0) {
-        return prov_service_statement(cf, service->db, &service->api->schema,
-                                      (char *) op->id.data, op->id.len,
-                                      &call->statement);
+        return prov_service_statement(cf, service, &service->api->schema,
+                                      &op->id, &call->statement);
     }
 
     for (h = handlers; h->name.len; h++) {
@@ -155,33 +156,35 @@ prov_service_class(prov_openapi_operation_t *op)
 
 
 /*
- * prov.enter() stands in the engine's own statement, so that no author of a
- * function can forget it.  No row is its answer alone: a function without one
- * gets a row of nulls.  Both names have been checked by the loader.
+ * prov.enter(), or what the document has in its place, stands in the engine's
+ * own statement, so that no author of a function can forget it.  No row is its
+ * answer alone: a function without one gets a row of nulls.  All names have
+ * been checked by the loader.
  */
 
 static ngx_int_t
-prov_service_statement(ngx_conf_t *cf, prov_db_conf_t *db, ngx_str_t *schema,
-    const char *function, size_t len, ngx_uint_t *statement)
+prov_service_statement(ngx_conf_t *cf, prov_request_service_t *service,
+    ngx_str_t *schema, ngx_str_t *function, ngx_uint_t *statement)
 {
     ngx_int_t   n;
-    ngx_str_t   name, text;
+    ngx_str_t  *enter, text;
 
     static const char  format[] =
-        "select r.status, r.body, r.headers from prov.enter($1) e "
+        "select r.status, r.body, r.headers from prov.%V($1) e "
         "left join lateral %V.%V(e.ctx, $2, $3) r on true";
 
-    name.data = (u_char *) function;
-    name.len = len;
+    enter = &service->api->enter;
 
-    text.data = ngx_pnalloc(cf->pool, sizeof(format) + schema->len + len);
+    text.data = ngx_pnalloc(cf->pool, sizeof(format) + enter->len
+                                      + schema->len + function->len);
     if (text.data == NULL) {
         return NGX_ERROR;
     }
 
-    text.len = ngx_sprintf(text.data, format, schema, &name) - text.data;
+    text.len = ngx_sprintf(text.data, format, enter, schema, function)
+               - text.data;
 
-    n = prov_db_statement(db, &text);
+    n = prov_db_statement(service->db, &text);
     if (n == NGX_ERROR) {
         return NGX_ERROR;
     }

@@ -58,7 +58,7 @@ static prov_mutation_parameter_t  prov_mutation_parameters[] = {
  */
 
 static const char  prov_mutation_keyed[] =
-    "select f.status, f.body, f.headers from prov.enter($1) e "
+    "select f.status, f.body, f.headers from prov.%V($1) e "
     "left join lateral prov.idempotency_begin(e.ctx, $2, $3) b on true "
     "left join lateral (select o.status, o.body, o.headers "
     "from %V.%V(e.ctx, $2, $3) o where b.begun is not null offset 0) r "
@@ -68,7 +68,7 @@ static const char  prov_mutation_keyed[] =
     "coalesce(b.headers, r.headers)) f on true";
 
 static const char  prov_mutation_dry_run[] =
-    "select r.status, r.body, r.headers from prov.enter($1) e "
+    "select r.status, r.body, r.headers from prov.%V($1) e "
     "left join lateral prov.dry_run(e.ctx, $2, $3, '%V', '%V') r on true";
 
 
@@ -176,23 +176,27 @@ prov_mutation_parameter(prov_openapi_parameter_t *param)
 }
 
 
-/* Schema and operation, in this order; the loader has checked both names. */
+/* Entrance, schema and operation, in this order; the loader has checked both names. */
 
 static ngx_int_t
 prov_mutation_statement(ngx_conf_t *cf, prov_request_service_t *service,
     prov_openapi_operation_t *op, const char *format, size_t len,
     ngx_uint_t *statement)
 {
-    ngx_int_t  n;
-    ngx_str_t  text;
+    ngx_int_t            n;
+    ngx_str_t            text;
+    prov_openapi_api_t  *api;
 
-    text.data = ngx_pnalloc(cf->pool, len + service->api->schema.len
+    api = service->api;
+
+    text.data = ngx_pnalloc(cf->pool, len + api->enter.len + api->schema.len
                                       + op->id.len);
     if (text.data == NULL) {
         return NGX_ERROR;
     }
 
-    text.len = ngx_sprintf(text.data, format, &service->api->schema, &op->id)
+    text.len = ngx_sprintf(text.data, format, &api->enter, &api->schema,
+                           &op->id)
                - text.data;
 
     n = prov_db_statement(service->db, &text);

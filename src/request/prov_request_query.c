@@ -25,6 +25,7 @@ prov_request_query(ngx_http_request_t *r, prov_request_ctx_t *ctx)
     prov_db_class_e  class;
 
     if (ctx->operation->permission != PROV_OPENAPI_PUBLIC
+        && !ctx->operation->api->partnerless
         && ctx->identity->partner.len == 0)
     {
         return prov_problem(r, NGX_HTTP_FORBIDDEN, "partner_missing",

@@ -49,6 +49,11 @@ sub whole {
                 '/x-database-schema', "\"$_\" $database"] }
             'x; drop', 'pg_catalog', 'Partner', '_a', 'a_', 'a__b', '1a',
             "\x{e4}", 'a' x 64),
+        (map { ["the entrance \"$_\"", at('/x-database-enter', $_),
+                '/x-database-enter', "\"$_\" cannot name a function of the "
+                . 'database\'s schema "prov": write snake_case of at most 63 '
+                . 'bytes, like "operator_enter"'] }
+            'enter(); drop', 'prov.enter', 'Enter', 'a' x 64),
         ['a tag twice', at('/tags', [{ name => 'a' }, { name => 'b' },
             { name => 'a' }]), '/tags/2', 'the tag "a" is there twice: remove '
             . 'one'],
@@ -89,7 +94,7 @@ sub grammar {
             . 'object has none: remove it'],
         ['another extension of the document', at('/x-role', {}), '/x-role',
          'the extension "x-role" is not known; those of an OpenAPI document '
-            . 'are x-roles and x-database-schema'],
+            . 'are x-roles, x-database-schema and x-database-enter'],
         ['another extension of an operation', at("$get/x-permision", 'x'),
          "$get/x-permision", 'the extension "x-permision" is not known; those '
             . 'of an operation are x-permission and x-handler'],

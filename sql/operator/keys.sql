@@ -1,0 +1,66 @@
+-- The operator API's keys for partners: the one that a partner begins with.
+
+
+create or replace function operator.partner_key_create(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql security definer
+as $$
+declare
+    id         constant uuid := ctx ->> 'id';
+    owner      constant uuid := params ->> 'partner';
+    secret     constant text := prov.api_key_secret();
+    scopes     constant text[] := array(
+        select distinct jsonb_array_elements_text(input -> 'scopes')
+        order by 1);
+    expires_at constant timestamptz := input ->> 'expires_at';
+    allow      cidr[];
+    wrong      text;
+    key        json;
+begin
+    if not exists (select from prov.partners p where p.id = owner) then
+        status := 404;
+        body := prov.partner_missing();
+        return;
+    end if;
+
+    if expires_at <= now() then
+        status := 422;
+        body := json_build_object('code', 'expires_at_past',
+            'detail', 'expires_at must be in the future.');
+        return;
+    end if;
+
+    select i.allow, i.wrong into allow, wrong
+    from prov.api_key_ips(input -> 'ip_allow') i;
+
+    if allow is null then
+        status := 422;
+        body := json_build_object('code', 'ip_allow_invalid',
+            'detail', 'ip_allow must have addresses, or networks without '
+                      'bits behind the prefix.', 'value', wrong);
+        return;
+    end if;
+
+    -- the key is the partner's, what is told of it the operators'
+
+    perform set_config('prov.partner', owner::text, true);
+
+    insert into prov.api_keys as k (id, partner, name, scopes, ip_allow,
+        expires_at, secret_hash)
+    values (id, owner, input ->> 'name', scopes, allow, expires_at,
+        prov.api_key_hash(secret))
+    returning prov.api_key_json(k) into key;
+
+    perform set_config('prov.partner', ctx ->> 'partner', true);
+
+    status := 201;
+    body := prov.api_key_shown(key,
+        case when params ->> 'dry_run' = 'true' then null else secret end);
+
+    perform prov.record(ctx, 'partner', owner, null, status, null,
+        prov.api_key_shown(key, null), null);
+end
+$$;
+
+comment on function operator.partner_key_create(jsonb, jsonb, jsonb) is
+    'Makes an API key for a partner, and shows its secret once.';

@@ -1,0 +1,105 @@
+#!/usr/bin/perl
+
+# The examples of the operators' document are true: each one of a request is
+# sent and works, each one of a response is what is really answered.  Those
+# that it shares with the partners' are provoked by t/examples.t.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Provisioning::Test;
+use Provisioning::Test::Examples;
+use Provisioning::Test::Operator;
+
+my ($postgres, $nginx) = gateway(operator());
+my $partners = '/api/admin/partners';
+my $document = $nginx->request(GET => '/api/admin/openapi.json')->json;
+
+my @operations = grep { !/\A(?:openapi_get|health_.*)\z/ }
+    map { $_->{operationId} || () } grep { ref eq 'HASH' }
+    map { values %$_ } values %{ $document->{paths} };
+my $examples = Provisioning::Test::Examples->new($document, @operations)
+    ->leave(qw(BadRequest BadRequestBody Unauthorized MethodNotAllowed
+        NotAcceptable BodyTooLarge UnsupportedMediaType InProgress
+        PreconditionFailed IdempotencyKeyReused PreconditionRequired
+        TooManyRequests InternalError OutcomeUnknown Unavailable Timeout
+        Error));
+
+cmp_ok scalar @operations, '>', 6, 'there are operations';
+
+sub ask {
+    my ($method, $path, %o) = @_;
+    return $nginx->request($method => $path, token => operator_token(), %o);
+}
+
+# Sends an example of a request; %o are further headers.
+
+sub try {
+    my ($method, $path, $name, %o) = @_;
+    my ($type, $value) = $examples->sent($name);
+
+    return ask($method => $path, json => $value,
+        headers => { %o, 'Content-Type' => $type });
+}
+
+sub is_example { return $examples->is_example(@_) }
+
+
+# partners
+
+is_example 'partner_list 200 empty', ask(GET => "$partners?q=zzz");
+$postgres->sql('delete from prov.partners');
+is_example 'partner_create 201 least',
+    try(POST => $partners, 'partner_create least');
+is_example 'OperatorForbidden', ask(POST => $partners, json => {},
+    token => operator_token(roles => ['operator-support']));
+$postgres->sql('delete from prov.partners');
+
+my $r = is_example 'partner_create 201 all',
+    try(POST => $partners, 'partner_create all');
+my $acme = $r->header('Location');
+is_example 'partner_list 200 last', ask(GET => $partners);
+is_example 'partner_get 200', ask(GET => $acme);
+is_example 'PartnerConflict', ask(POST => $partners,
+    json => { slug => 'acme-reseller', name => 'X' });
+is_example 'PartnerNotFound',
+    ask(GET => "$partners/0194f0a1-7c20-7d4e-9a3b-5e6f708192a3");
+
+for my $type ('application/json', 'application/merge-patch+json') {
+    is try(PATCH => $acme, "partner_update $_ $type")->status, 200,
+        "the example $_ works in $type" for qw(quota unlimited);
+}
+
+my $again = { contact_email => 'ops@acme.example', tenant_quota => 100 };
+ask(PATCH => $acme, json => $again);
+is_example 'partner_update 200 quota',
+    ask(PATCH => $acme, json => { tenant_quota => 250 });
+is_example 'partner_update 200 unlimited', ask(PATCH => $acme,
+    json => { contact_email => undef, tenant_quota => undef });
+ask(PATCH => $acme, json => $again);
+
+is_example 'partner_suspend 200',
+    try(POST => "$acme/suspend", 'partner_suspend');
+is_example 'PartnerTransition suspended',
+    ask(POST => "$acme/suspend", json => { reason => 'x' });
+is_example 'partner_resume 200', ask(POST => "$acme/resume");
+is_example 'PartnerTransition active', ask(POST => "$acme/resume");
+
+
+# their first keys
+
+is_example 'partner_key_create 201 everything',
+    try(POST => "$acme/keys", 'partner_key_create everything');
+is_example 'partner_key_create 201 narrow',
+    try(POST => "$acme/keys", 'partner_key_create narrow');
+is_example 'ApiKeyInvalid past', ask(POST => "$acme/keys", json => {
+    name => 'x', scopes => ['*'], expires_at => '2020-01-01T00:00:00Z' });
+is_example 'ApiKeyInvalid network', ask(POST => "$acme/keys", json => {
+    name => 'x', scopes => ['*'], ip_allow => ['192.0.2.1/24'] });
+
+
+is_deeply [$examples->left], [], 'no example is left out';
+
+done_testing;

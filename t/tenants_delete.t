@@ -137,13 +137,14 @@ my %secret = (client_name => 'Palimpsest Ltd', email => 'owner@palimpsest.exampl
     external_id => 'xylophone-1', metadata => { contact => 'Zebulon' },
     slug => 'velociraptor');
 my $personal = 'palimpsest|7654321|quirinal|xylophone|zebulon|velociraptor'
-    . '|chiffchaff';
+    . '|chiffchaff|ornithopter';
 
 $was = tenant(%secret);
 call(PATCH => $was, '', json => { client_name => 'Palimpsest AG' });
+call(PUT => $was, '/configuration', json => { colour => 'Ornithopter' });
+call(PUT => $was, '/configuration', json => { colour => 'grey' });
 call(POST => $was, '/suspend', json => { reason => 'Chiffchaff' });
-like traces($_), qr/prov\.tenants 1/, "\"$_\" is there"
-    for split /\|/, $personal;
+isnt traces($_), '', "\"$_\" is there" for split /\|/, $personal;
 
 # What is to be removed can be had before
 
@@ -196,7 +197,8 @@ is traces($_), '', "\"$_\" is nowhere any more" for split /\|/, $personal;
 
 is_deeply [map { $_->{operation} } @{ $postgres->sql('select operation from '
     . 'prov.audit where tenant = ? order by at, mutation', $was->{tenant}) }],
-    [qw(tenant_create tenant_update tenant_suspend tenant_delete)],
+    [qw(tenant_create tenant_update configuration_replace
+        configuration_replace tenant_suspend tenant_delete)],
     'the audit still tells what was done';
 is tenant(%secret)->{slug}, 'velociraptor', 'what it was called is free again';
 

@@ -23,6 +23,8 @@ static char *ngx_http_provisioning_merge_loc_conf(ngx_conf_t *cf,
 
 static char *ngx_http_provisioning_database(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_provisioning_signer(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_provisioning_issuer(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_provisioning_auth(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -53,6 +55,13 @@ static ngx_command_t  ngx_http_provisioning_commands[] = {
     { ngx_string("provisioning_database"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
       ngx_http_provisioning_database,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_signer"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_provisioning_signer,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -286,6 +295,8 @@ ngx_http_provisioning_create_main_conf(ngx_conf_t *cf)
         != NGX_OK
         || ngx_array_init(&pmcf->issuers, cf->pool, 2, sizeof(void *))
            != NGX_OK
+        || ngx_array_init(&pmcf->signers, cf->pool, 2, sizeof(void *))
+           != NGX_OK
         || ngx_array_init(&pmcf->keys, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&pmcf->apis, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&pmcf->services, cf->pool, 2, sizeof(void *))
@@ -345,11 +356,20 @@ ngx_http_provisioning_database(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 static char *
+ngx_http_provisioning_signer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    prov_request_main_conf_t *pmcf = conf;
+
+    return prov_auth_signer_block(cf, &pmcf->signers);
+}
+
+
+static char *
 ngx_http_provisioning_issuer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     prov_request_main_conf_t *pmcf = conf;
 
-    return prov_auth_issuer_block(cf, &pmcf->issuers);
+    return prov_auth_issuer_block(cf, &pmcf->issuers, &pmcf->signers);
 }
 
 

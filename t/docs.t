@@ -87,7 +87,8 @@ like $doc{'docs/directives.md'}, qr/^\| `\$$_` \|/m, "\$$_ is described"
 
 # Codes of errors: all that there are, and none that there are not
 
-my $request = join '', map { text($_) } names('src/request/*.c');
+my $request = join '', map { text($_) } names('src/request/*.c',
+    'src/handlers/*.c');
 my %code;
 
 $code{$_}++ for

@@ -21,9 +21,13 @@
 #define PROV_AUTH_MAX_ROLES    64
 #define PROV_AUTH_MAX_ROLE     128
 
+/* networks of a key */
+#define PROV_AUTH_MAX_NETWORKS 64
+
 
 typedef struct prov_auth_key_s    prov_auth_key_t;    /* private to src/auth */
 typedef struct prov_auth_cache_s  prov_auth_cache_t;
+typedef struct prov_auth_signer_s  prov_auth_signer_t;
 
 
 /* provisioning_issuer: read-only once the configuration is read */
@@ -38,6 +42,7 @@ typedef struct {
     ngx_str_t          partner_claim;   /* default "partner" */
     ngx_str_t          roles_claim;     /* default "roles"; "a.b" is a path */
     time_t             leeway;          /* seconds */
+    prov_auth_signer_t  *signer;        /* NULL: its keys are elsewhere */
     u_char            *conf_file;       /* where the block stands */
     ngx_uint_t         line;
 } prov_auth_issuer_t;
@@ -86,10 +91,12 @@ typedef struct {
 
 /*
  * The directive "provisioning_issuer name { … }".  issuers is the array of
- * prov_auth_issuer_t * that the configuration keeps.  Returns NGX_CONF_OK,
- * or NGX_CONF_ERROR after logging file, line and what to write instead.
+ * prov_auth_issuer_t * that the configuration keeps, signers that of
+ * prov_auth_signer_t * that it may name.  Returns NGX_CONF_OK, or
+ * NGX_CONF_ERROR after logging file, line and what to write instead.
  */
-char *prov_auth_issuer_block(ngx_conf_t *cf, ngx_array_t *issuers);
+char *prov_auth_issuer_block(ngx_conf_t *cf, ngx_array_t *issuers,
+    ngx_array_t *signers);
 
 /* The issuer of that name among prov_auth_issuer_t *, or NULL. */
 prov_auth_issuer_t *prov_auth_issuer_find(ngx_array_t *issuers,

@@ -7,10 +7,6 @@
 #include "auth/prov_auth_private.h"
 
 
-/* networks of a key, as the database bounds them, and then some */
-#define PROV_AUTH_APIKEY_NETWORKS  64
-
-
 static prov_auth_apikey_t *prov_auth_apikey_make(json_t *row,
     prov_auth_issuer_t *issuer, ngx_log_t *log);
 static ngx_int_t prov_auth_apikey_fill(prov_auth_apikey_t *key, json_t *row);
@@ -47,7 +43,7 @@ prov_auth_apikey_make(json_t *row, prov_auth_issuer_t *issuer,
     ngx_log_t *log)
 {
     ngx_str_t              roles[PROV_AUTH_MAX_ROLES];
-    ngx_str_t              networks[PROV_AUTH_APIKEY_NETWORKS];
+    ngx_str_t              networks[PROV_AUTH_MAX_NETWORKS];
     prov_auth_apikey_t    *key;
     prov_auth_identity_t   identity;
 
@@ -68,7 +64,7 @@ prov_auth_apikey_make(json_t *row, prov_auth_issuer_t *issuer,
                                   PROV_AUTH_MAX_ROLES, &identity.nroles)
            != NGX_OK
         || prov_auth_apikey_texts(json_object_get(row, "ip_allow"), networks,
-                                  PROV_AUTH_APIKEY_NETWORKS,
+                                  PROV_AUTH_MAX_NETWORKS,
                                   &identity.nnetworks)
            != NGX_OK)
     {

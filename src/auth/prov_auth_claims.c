@@ -6,6 +6,7 @@
  */
 
 #include "auth/prov_auth_private.h"
+#include "auth/prov_auth_apikey.h"
 
 
 /* the year 10000 (RFC 3339 ends there, too), or what time_t has room for */
@@ -14,6 +15,9 @@
             (double) (NGX_MAX_TIME_T_VALUE - PROV_AUTH_MAX_LEEWAY))
 
 
+static ngx_int_t prov_auth_claims_key(json_t *payload,
+    prov_auth_identity_t *identity, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal);
 static ngx_int_t prov_auth_claims_audience(prov_auth_issuer_t *issuer,
     json_t *payload, ngx_pool_t *pool, prov_auth_refusal_t *refusal);
 static ngx_uint_t prov_auth_claims_is_audience(prov_auth_issuer_t *issuer,
@@ -45,11 +49,13 @@ prov_auth_claims(prov_auth_issuer_t *issuer, json_t *payload,
     json_t                *value;
     ngx_int_t              rc;
     ngx_str_t              roles[PROV_AUTH_MAX_ROLES];
+    ngx_str_t              networks[PROV_AUTH_MAX_NETWORKS];
     prov_auth_identity_t   found;
 
     ngx_memzero(&found, sizeof(prov_auth_identity_t));
     found.issuer = issuer;
     found.roles = roles;
+    found.networks = networks;
 
     rc = prov_auth_claims_audience(issuer, payload, pool, refusal);
     if (rc != NGX_OK) {
@@ -92,12 +98,69 @@ prov_auth_claims(prov_auth_issuer_t *issuer, json_t *payload,
         return rc;
     }
 
+    if (issuer->signer) {
+        rc = prov_auth_claims_key(payload, &found, pool, refusal);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
     piece = ngx_palloc(pool, prov_auth_identity_size(&found));
     if (piece == NULL) {
         return NGX_ERROR;
     }
 
     *identity = prov_auth_identity_copy(piece, &found);
+
+    return NGX_OK;
+}
+
+
+/*
+ * A token that a key has bought from our own signer: which key, and from
+ * where.  It may do what its scope says.
+ */
+
+static ngx_int_t
+prov_auth_claims_key(json_t *payload, prov_auth_identity_t *identity,
+    ngx_pool_t *pool, prov_auth_refusal_t *refusal)
+{
+    size_t   i;
+    json_t  *list, *value;
+
+    value = json_object_get(payload, "key");
+
+    if (!json_is_string(value)
+        || json_string_length(value) != PROV_AUTH_APIKEY_ID)
+    {
+        return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
+                                      "key", "is not the id of a key");
+    }
+
+    identity->key.data = (u_char *) json_string_value(value);
+    identity->key.len = json_string_length(value);
+    identity->scoped = 1;
+
+    list = json_object_get(payload, "networks");
+
+    if (list && (!json_is_array(list)
+                 || json_array_size(list) > PROV_AUTH_MAX_NETWORKS))
+    {
+        return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
+                                      "networks", "is not a list of them");
+    }
+
+    json_array_foreach(list, i, value) {
+        if (!json_is_string(value)) {
+            return prov_auth_refuse_claim(refusal, pool,
+                                          "token_claim_invalid", "networks",
+                                          "has members that are not strings");
+        }
+
+        identity->networks[i].data = (u_char *) json_string_value(value);
+        identity->networks[i].len = json_string_length(value);
+        identity->nnetworks = i + 1;
+    }
 
     return NGX_OK;
 }

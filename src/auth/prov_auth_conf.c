@@ -32,6 +32,7 @@ static char *prov_auth_conf_roles_claim(ngx_conf_t *cf,
     prov_auth_block_t *block);
 static char *prov_auth_conf_claim(ngx_conf_t *cf, ngx_str_t *claim);
 static char *prov_auth_conf_leeway(ngx_conf_t *cf, prov_auth_block_t *block);
+static char *prov_auth_conf_signed(ngx_conf_t *cf, prov_auth_block_t *block);
 static char *prov_auth_conf_finish(ngx_conf_t *cf, prov_auth_block_t *block);
 static void prov_auth_conf_cleanup(void *data);
 
@@ -45,6 +46,7 @@ static prov_auth_directive_t  prov_auth_directives[] = {
     { ngx_string("key"), 1, 3, 1, prov_auth_conf_key },
     { ngx_string("jwks"), 1, 1, 1, prov_auth_conf_jwks },
     { ngx_string("secret"), 2, 3, 1, prov_auth_conf_secret },
+    { ngx_string("signer"), 1, 1, 0, prov_auth_conf_signer },
     { ngx_string("subject_claim"), 1, 1, 0, prov_auth_conf_subject },
     { ngx_string("partner_claim"), 1, 1, 0, prov_auth_conf_partner },
     { ngx_string("roles_claim"), 1, 1, 0, prov_auth_conf_roles_claim },
@@ -55,7 +57,8 @@ static prov_auth_directive_t  prov_auth_directives[] = {
 
 
 char *
-prov_auth_issuer_block(ngx_conf_t *cf, ngx_array_t *issuers)
+prov_auth_issuer_block(ngx_conf_t *cf, ngx_array_t *issuers,
+    ngx_array_t *signers)
 {
     char                 *rv;
     ngx_str_t            *value;
@@ -83,6 +86,7 @@ prov_auth_issuer_block(ngx_conf_t *cf, ngx_array_t *issuers)
     }
 
     block.issuer = issuer;
+    block.signers = signers;
     block.loader.pool = cf->pool;
     block.loader.keys = &issuer->keys;
     block.loader.remarks = ngx_array_create(cf->temp_pool, 4,
@@ -227,8 +231,8 @@ prov_auth_conf_directive(ngx_conf_t *cf, ngx_command_t *dummy, void *data)
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown directive \"%V\" in provisioning_issuer, "
                        "expected iss, audience, algorithms, key, jwks, "
-                       "secret, subject_claim, partner_claim, roles_claim or "
-                       "leeway", &value[0]);
+                       "secret, signer, subject_claim, partner_claim, "
+                       "roles_claim or leeway", &value[0]);
 
     return NGX_CONF_ERROR;
 }
@@ -393,6 +397,35 @@ prov_auth_conf_leeway(ngx_conf_t *cf, prov_auth_block_t *block)
 }
 
 
+/*
+ * Tokens of a signer say things that are believed of nobody else, so it does
+ * not share its issuer with other keys, nor its claims with other names.
+ */
+
+static char *
+prov_auth_conf_signed(ngx_conf_t *cf, prov_auth_block_t *block)
+{
+    ngx_uint_t              n;
+    prov_auth_directive_t  *d;
+
+    for (d = prov_auth_directives; d->name.len; d++) {
+        n = d - prov_auth_directives;
+
+        if ((block->seen & ((ngx_uint_t) 1 << n))
+            && d->set != prov_auth_conf_signer
+            && d->set != prov_auth_conf_leeway)
+        {
+            return prov_auth_conf_refuse(cf, block->issuer,
+                                         "has a \"signer\", which says all "
+                                         "there is to say: remove everything "
+                                         "but that and \"leeway\"");
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 /* What must be there, and what only the whole block can tell. */
 
 static char *
@@ -403,6 +436,12 @@ prov_auth_conf_finish(ngx_conf_t *cf, prov_auth_block_t *block)
     prov_auth_issuer_t  *issuer;
 
     issuer = block->issuer;
+
+    if (issuer->signer
+        && prov_auth_conf_signed(cf, block) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     if (issuer->iss.len == 0) {
         return prov_auth_conf_refuse(cf, issuer,
@@ -420,7 +459,8 @@ prov_auth_conf_finish(ngx_conf_t *cf, prov_auth_block_t *block)
     if (issuer->keys.nelts == 0) {
         return prov_auth_conf_refuse(cf, issuer,
                                      "has no keys: name files of them with "
-                                     "\"key\", \"jwks\" or \"secret\"");
+                                     "\"key\", \"jwks\" or \"secret\", or "
+                                     "a \"signer\"");
     }
 
     /* symmetric algorithms are never accepted unasked (RFC 8725, 3.1) */

@@ -6,6 +6,7 @@
  */
 
 #include "auth/prov_auth_private.h"
+#include "auth/prov_auth_signer.h"
 
 
 static char *prov_auth_conf_hint(ngx_conf_t *cf, prov_auth_hint_t *hint);
@@ -90,6 +91,64 @@ prov_auth_conf_secret(ngx_conf_t *cf, prov_auth_block_t *block)
     rc = prov_auth_file_secret(&block->loader, &value[1], &hint);
 
     return prov_auth_conf_loaded(cf, block, &value[1], rc);
+}
+
+
+/* signer name; */
+
+char *
+prov_auth_conf_signer(ngx_conf_t *cf, prov_auth_block_t *block)
+{
+    ngx_str_t            *value, *audience;
+    ngx_uint_t            i;
+    prov_auth_hint_t      hint;
+    prov_auth_issuer_t   *issuer;
+    prov_auth_signer_t   *signer;
+
+    value = cf->args->elts;
+    issuer = block->issuer;
+
+    signer = prov_auth_signer_find(block->signers, &value[1]);
+
+    if (signer == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown signer \"%V\", there is no "
+                           "\"provisioning_signer %V { … }\" above",
+                           &value[1], &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    audience = ngx_array_push(&issuer->audiences);
+    if (audience == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *audience = signer->audience;
+
+    issuer->signer = signer;
+    issuer->iss = signer->iss;
+    ngx_str_set(&issuer->roles_claim, "scope");
+
+    ngx_memzero(&hint, sizeof(prov_auth_hint_t));
+    hint.named = 1;
+    hint.declared = 1;
+    hint.source = signer->name;
+
+    for (i = 0; i < signer->nkeys; i++) {
+        hint.kid = signer->keys[i].kid;
+        hint.algorithms = PROV_AUTH_ALG(signer->keys[i].rsa ? PROV_AUTH_RS256
+                                                            : PROV_AUTH_ES256);
+
+        if (EVP_PKEY_up_ref(signer->keys[i].public) != 1
+            || prov_auth_key_add(&block->loader, &hint,
+                                 signer->keys[i].public)
+               != NGX_OK)
+        {
+            return prov_auth_conf_loaded(cf, block, &value[1], NGX_ERROR);
+        }
+    }
+
+    return NGX_CONF_OK;
 }
 
 

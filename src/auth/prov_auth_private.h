@@ -131,6 +131,7 @@ typedef struct {
 typedef struct {
     prov_auth_issuer_t  *issuer;
     prov_auth_loader_t   loader;
+    ngx_array_t         *signers;   /* prov_auth_signer_t * */
     ngx_uint_t           seen;      /* mask of the directives met */
 } prov_auth_block_t;
 
@@ -186,6 +187,7 @@ ngx_int_t prov_auth_jwk_string(prov_auth_loader_t *loader, json_t *jwk,
 char *prov_auth_conf_key(ngx_conf_t *cf, prov_auth_block_t *block);
 char *prov_auth_conf_jwks(ngx_conf_t *cf, prov_auth_block_t *block);
 char *prov_auth_conf_secret(ngx_conf_t *cf, prov_auth_block_t *block);
+char *prov_auth_conf_signer(ngx_conf_t *cf, prov_auth_block_t *block);
 char *prov_auth_conf_bind(ngx_conf_t *cf, prov_auth_issuer_t *issuer);
 char *prov_auth_conf_refuse(ngx_conf_t *cf, prov_auth_issuer_t *issuer,
     const char *what);

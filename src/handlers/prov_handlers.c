@@ -7,9 +7,11 @@
 
 prov_request_handler_t  prov_handlers[] = {
 
-    { ngx_string("openapi"), prov_handler_openapi },
-    { ngx_string("health_live"), prov_handler_health_live },
-    { ngx_string("health_ready"), prov_handler_health_ready },
+    { ngx_string("openapi"), prov_handler_openapi, 0 },
+    { ngx_string("health_live"), prov_handler_health_live, 0 },
+    { ngx_string("health_ready"), prov_handler_health_ready, 0 },
+    { ngx_string("jwks"), prov_handler_jwks, 0 },
+    { ngx_string("oauth_token"), prov_handler_oauth_token, 1 },
 
-    { ngx_null_string, NULL }
+    { ngx_null_string, NULL, 0 }
 };

@@ -23,5 +23,14 @@ ngx_int_t prov_handler_health_live(ngx_http_request_t *r);
 /* the database answers, and has all that the document needs */
 ngx_int_t prov_handler_health_ready(ngx_http_request_t *r);
 
+/* the public keys of the signers that this location trusts */
+ngx_int_t prov_handler_jwks(ngx_http_request_t *r);
+
+/* a token for a key (RFC 6749, section 4.4) */
+ngx_int_t prov_handler_oauth_token(ngx_http_request_t *r);
+
+/* the signer of the tokens that this location accepts, or NULL */
+prov_auth_signer_t *prov_handler_signer(prov_request_conf_t *conf);
+
 
 #endif /* _PROV_HANDLERS_H_INCLUDED_ */

@@ -12,6 +12,7 @@
 #include <ngx_http.h>
 
 #include "auth/prov_auth.h"
+#include "auth/prov_auth_signer.h"
 #include "db/prov_db.h"
 #include "limit/prov_limit.h"
 #include "openapi/prov_openapi.h"
@@ -39,6 +40,7 @@
 typedef struct {
     ngx_str_t                   name;      /* x-handler */
     ngx_http_handler_pt         handler;   /* as a content handler's */
+    ngx_uint_t                  raw;       /* reads the request itself */
 } prov_request_handler_t;
 
 
@@ -133,6 +135,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                 databases; /* prov_db_conf_t * */
     ngx_array_t                 issuers;   /* prov_auth_issuer_t * */
+    ngx_array_t                 signers;   /* prov_auth_signer_t * */
     ngx_array_t                 keys;      /* prov_request_keys_t * */
     ngx_array_t                 apis;      /* prov_openapi_api_t * */
     ngx_array_t                 services;  /* prov_request_service_t * */
@@ -174,6 +177,7 @@ struct prov_request_ctx_s {
     prov_request_check_t       *check;     /* of that body */
     prov_auth_identity_t       *identity;
     prov_request_lookup_t       lookup;    /* of an API key */
+    void                       *handling;  /* a handler's own */
     ngx_str_t                   tenant;
     prov_request_room_t        *rooms;     /* of the limits that counted */
     ngx_uint_t                  nrooms;

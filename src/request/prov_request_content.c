@@ -42,6 +42,10 @@ prov_request_content(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (ctx->call->handler && ctx->call->handler->raw) {
+        return ctx->call->handler->handler(r);
+    }
+
     return prov_request_start(r, ctx);
 }
 

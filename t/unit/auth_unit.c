@@ -97,6 +97,17 @@ token_of(const char *hex)
 }
 
 
+/* without signers: t/oauth.t has them in nginx itself */
+
+static char *
+issuer_block(ngx_conf_t *cf, ngx_array_t *list)
+{
+    static ngx_array_t  signers;
+
+    return prov_auth_issuer_block(cf, list, &signers);
+}
+
+
 static void
 command_issuer(char **word)
 {
@@ -107,7 +118,7 @@ command_issuer(char **word)
     auth_shim_log[0] = '\0';
 
     rv = auth_shim_block(&conf, "provisioning_issuer", word[1], word[2],
-                         prov_auth_issuer_block, &issuers);
+                         issuer_block, &issuers);
 
     /* the driver reads one line */
 
@@ -380,7 +391,7 @@ command_memory_conf(char **word)
 
         ngx_shim_fail_at(n);
         rv = auth_shim_block(&cf, "provisioning_issuer", word[1], word[2],
-                             prov_auth_issuer_block, &list);
+                             issuer_block, &list);
         failed = ngx_shim_failed();
         ngx_shim_fail_at(0);
 

@@ -713,3 +713,33 @@ ngx_hex_dump(u_char *dst, u_char *src, size_t len)
 
     return dst;
 }
+
+
+void
+ngx_encode_base64url(ngx_str_t *dst, ngx_str_t *src)
+{
+    size_t      i, bits;
+    u_char     *p;
+    ngx_uint_t  value;
+
+    static const u_char  basis[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    p = dst->data;
+    value = 0;
+    bits = 0;
+
+    for (i = 0; i < src->len; i++) {
+        value = (value << 8) | src->data[i];
+
+        for (bits += 8; bits >= 6; bits -= 6) {
+            *p++ = basis[(value >> (bits - 6)) & 0x3f];
+        }
+    }
+
+    if (bits) {
+        *p++ = basis[(value << (6 - bits)) & 0x3f];
+    }
+
+    dst->len = p - dst->data;
+}

@@ -184,6 +184,12 @@ create(email => unique_email(), slug => 'globex',
 is_example 'TenantConflict slug',
     create(email => unique_email(), slug => 'globex');
 
+$postgres->allow(qr/ PV403 /);
+$postgres->sql('insert into prov.quotas (id, quota, tenants) values (?, 3, 3)',
+    $postgres->partner('acme'));
+is_example 'TenantForbidden', create(email => unique_email());
+$postgres->sql('delete from prov.quotas');
+
 my @key = (headers => { 'Idempotency-Key' => 'k' });
 ask(POST => $TENANTS, @key, json => { client_name => 'X',
     email => unique_email() });

@@ -236,6 +236,31 @@ is_deeply [$again->status, $again->body,
     . 'once';
 
 
+# the audit, as operators see it
+
+my $audit = '/api/admin/audit';
+$r = $nginx->request(GET => "$audit?operation=partner_update", %support);
+is $r->status, 200, 'support may read the audit' or diag $r->body;
+my ($shown) = @{ $r->json->{data} };
+is_deeply [@$shown{qw(resource resource_id outcome)},
+    $shown->{principal}{subject}], ['partner', $id, 'success', 'operator-1'],
+    'which says what was done to whom, and by whom';
+is $nginx->request(GET => "$audit/$shown->{audit}", %support)
+    ->json->{after}{partner}, $id, 'and how it was then';
+is $nginx->request(GET => "$audit/verify", %support)->json->{valid},
+    JSON::PP::true(), 'and can be proven';
+is $nginx->request(GET => "/api/provisioning/audit/$shown->{audit}",
+    token => token(partner => 'initech'))->status, 404,
+    'the partner sees nothing of it';
+is_deeply [grep { $_->{operation} =~ /^tenant/ } @{ $nginx->request(
+    GET => "$audit?limit=100", %support)->json->{data} }], [],
+    'nor operators anything of what partners do';
+my ($more) = $nginx->request(GET => "$audit?limit=1", %support)
+    ->header('Link') =~ /\A<(.*)>; rel="next"\z/;
+is scalar @{ $nginx->request(GET => $more, %support)->json->{data} }, 1,
+    'a page leads to the next';
+
+
 # suspended
 
 my $key = do {
@@ -398,6 +423,10 @@ $r = $nginx->request(PUT => "$tenants/by-external-id/x",
     json => { client_name => 'X', email => unique_email() });
 is $r->code, 'partner_quota_exceeded', 'nor by an external_id';
 
+is $nginx->request(POST => "$tenants/bulk", token => token(partner => 'small'),
+    json => { tenants => [map { { client_name => 'X',
+        email => unique_email() } } 1 .. 2] })->code,
+    'partner_quota_exceeded', 'nor many at once';
 is call(PATCH => "/$small", { tenant_quota => 11 })->json->{tenant_quota}, 11,
     'the quota is raised';
 is tenant('small')->status, 201, 'which is one more';

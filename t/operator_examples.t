@@ -14,7 +14,7 @@ use Provisioning::Test::Examples;
 use Provisioning::Test::Operator;
 
 my ($postgres, $nginx) = gateway(operator());
-my $partners = '/api/admin/partners';
+my ($partners, $audit) = map { "/api/admin/$_" } qw(partners audit);
 my $document = $nginx->request(GET => '/api/admin/openapi.json')->json;
 
 my @operations = grep { !/\A(?:openapi_get|health_.*)\z/ }
@@ -49,17 +49,23 @@ sub is_example { return $examples->is_example(@_) }
 
 # partners
 
+is_example 'audit_list 200 empty', ask(GET => $audit);
 is_example 'partner_list 200 empty', ask(GET => "$partners?q=zzz");
-$postgres->sql('delete from prov.partners');
-is_example 'partner_create 201 least',
-    try(POST => $partners, 'partner_create least');
-is_example 'OperatorForbidden', ask(POST => $partners, json => {},
-    token => operator_token(roles => ['operator-support']));
 $postgres->sql('delete from prov.partners');
 
 my $r = is_example 'partner_create 201 all',
-    try(POST => $partners, 'partner_create all');
+    try(POST => $partners, 'partner_create all', 'User-Agent' => 'test/1');
 my $acme = $r->header('Location');
+
+# the audit, while it has one entry
+
+$r = is_example 'audit_list 200 last', ask(GET => $audit);
+my $entry = $r->json->{data}[0]{audit};
+is_example 'audit_get 200', ask(GET => "$audit/$entry");
+is_example 'AuditNotFound',
+    ask(GET => "$audit/0194f0d2-5a10-7b3c-9e21-4c7d8e9f0a1b");
+is_example 'audit_verify 200 valid', ask(GET => "$audit/verify");
+
 is_example 'partner_list 200 last', ask(GET => $partners);
 is_example 'partner_get 200', ask(GET => $acme);
 is_example 'PartnerConflict', ask(POST => $partners,
@@ -87,6 +93,11 @@ is_example 'PartnerTransition suspended',
 is_example 'partner_resume 200', ask(POST => "$acme/resume");
 is_example 'PartnerTransition active', ask(POST => "$acme/resume");
 
+is_example 'partner_create 201 least',
+    try(POST => $partners, 'partner_create least');
+is_example 'OperatorForbidden', ask(POST => $partners, json => {},
+    token => operator_token(roles => ['operator-support']));
+
 
 # their first keys
 
@@ -98,6 +109,14 @@ is_example 'ApiKeyInvalid past', ask(POST => "$acme/keys", json => {
     name => 'x', scopes => ['*'], expires_at => '2020-01-01T00:00:00Z' });
 is_example 'ApiKeyInvalid network', ask(POST => "$acme/keys", json => {
     name => 'x', scopes => ['*'], ip_allow => ['192.0.2.1/24'] });
+
+
+# an audit that somebody has changed
+
+$postgres->sql('alter table prov.audit disable trigger user');
+$postgres->sql("update prov.audit set request_id = 'x' where mutation = ?",
+    $entry);
+is_example 'audit_verify 200 broken', ask(GET => "$audit/verify");
 
 
 is_deeply [$examples->left], [], 'no example is left out';

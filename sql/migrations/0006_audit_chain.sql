@@ -145,11 +145,8 @@ comment on column prov.audit.hash is
     'SHA-256 of the canonical form: see prov.audit_hash().';
 
 create index audit_newest_first on prov.audit (partner, at, mutation);
-
--- a tenant's entries are found by its chain, but for these
-
-create index audit_elsewhere on prov.audit (tenant, at, mutation)
-    where chain <> tenant;
+create index audit_of_tenant on prov.audit (tenant, at, mutation)
+    where tenant is not null;
 
 
 -- Details go when their tenant has gone, and not before, whoever asks; the

@@ -151,3 +151,64 @@ $$;
 comment on function partner.audit_verify(jsonb, jsonb, jsonb) is
     'Proves the chain of a tenant, or of the partner itself, or names the '
     'first link that is broken.';
+
+
+create or replace function partner.audit_export(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql stable security definer
+as $$
+declare
+    csv    constant boolean := coalesce(params ->> 'format' = 'csv', false);
+    moment timestamptz := 'infinity';
+    first  uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+    chunk  text := '';
+    page   record;
+    row    record;
+begin
+    if ctx ->> 'page' is not null then
+        select c.moment, c.id into strict moment, first
+        from prov.cursor_read('ax1', ctx ->> 'page') c;
+    elsif csv then
+        chunk := prov.csv('audit', 'at', 'tenant', 'operation', 'resource',
+            'resource_id', 'outcome', 'status', 'code',
+            'count', 'kind', 'subject', 'issuer', 'key', 'request_id', 'ip', 'user_agent',
+            'chain', 'seq', 'prev_hash', 'hash', 'details_hash');
+    end if;
+
+    select * into page from prov.audit_page(params, moment, first, 200);
+
+    -- a chunk is what the gateway has in memory: it ends with the entry that
+    -- makes it 64 KiB long
+
+    for row in
+        select a.at, a.mutation, case when csv then prov.audit_csv(a, d)
+            else translate(prov.audit_json(a, d, true)::text, E'\r\n', '  ')
+                || E'\n' end as line
+        from unnest(page.ids) with ordinality as i (id, n)
+        join prov.audit a on a.mutation = i.id
+        left join prov.audit_details d on d.chain = a.chain and d.seq = a.seq
+        order by i.n
+    loop
+        if octet_length(chunk) >= 65536 then
+            page.moment := row.at;
+            page.id := row.mutation;
+            exit;
+        end if;
+
+        chunk := chunk || row.line;
+    end loop;
+
+    status := 200;
+    body := to_json(chunk);
+    headers := jsonb_build_object(
+        'Content-Type', case when csv then 'text/csv; charset=utf-8'
+                             else 'application/x-ndjson' end,
+        'Content-Disposition', 'attachment; filename="audit.'
+            || case when csv then 'csv' else 'ndjson' end || '"',
+        'Next-Page', prov.cursor_write('ax1', page.moment, page.id));
+end
+$$;
+
+comment on function partner.audit_export(jsonb, jsonb, jsonb) is
+    'All of the caller''s audit entries that match, newest first, as CSV or '
+    'NDJSON: a chunk of them, and where the next begins.';

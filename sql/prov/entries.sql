@@ -117,8 +117,7 @@ begin
         open walk no scroll for
             select a.*
             from prov.audit a
-            where (a.chain = tenant_
-                   or a.tenant = tenant_ and a.chain <> a.tenant)
+            where a.tenant = tenant_
                 and (a.at, a.mutation) <= (newest, first)
                 and a.at >= since and a.at < until
             order by a.at desc, a.mutation desc;
@@ -169,3 +168,46 @@ $$;
 comment on function prov.audit_page(jsonb, timestamptz, uuid, int) is
     'The ids of at most size entries that match a filter, newest first, and '
     'where the next page begins: null after the last one.';
+
+
+create or replace function prov.csv(variadic fields text[])
+    returns text
+    language plpgsql immutable
+as $$
+begin
+    return (
+        select string_agg(case
+                   when t.value ~ '[",\r\n]'
+                       then '"' || replace(t.value, '"', '""') || '"'
+                   else t.value
+               end, ',' order by t.n) || E'\r\n'
+        from (select case when f.value ~ '^[=+@\t\r-]' then '''' || f.value
+                          else coalesce(f.value, '') end as value, f.n
+              from unnest(fields) with ordinality as f (value, n)) t);
+end
+$$;
+
+comment on function prov.csv(text[]) is
+    'A record as RFC 4180 has it.  A value that a spreadsheet would take for '
+    'a formula gets an apostrophe in front.';
+
+
+create or replace function prov.audit_csv(entry prov.audit,
+        details prov.audit_details)
+    returns text
+    language plpgsql stable
+as $$
+begin
+    return prov.csv(entry.mutation::text, prov.rfc3339(entry.at),
+        entry.tenant::text, entry.operation, entry.resource,
+        entry.resource_id::text, prov.audit_outcome(entry.status),
+        entry.status::text, entry.code, entry.times::text, entry.kind,
+        details.subject, entry.issuer, entry.key_id, entry.request_id,
+        details.ip, details.user_agent, entry.chain::text, entry.seq::text,
+        encode(entry.prev_hash, 'hex'), encode(entry.hash, 'hex'),
+        encode(entry.details_hash, 'hex'));
+end
+$$;
+
+comment on function prov.audit_csv(prov.audit, prov.audit_details) is
+    'An entry as a record of CSV.';

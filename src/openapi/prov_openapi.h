@@ -77,6 +77,7 @@ typedef struct {
     ngx_array_t             media;      /* prov_openapi_media_t; empty: the
                                            operation takes no body */
     unsigned                body_required:1;
+    unsigned                stream:1;   /* x-stream: answered page by page */
     prov_openapi_api_t     *api;
 } prov_openapi_operation_t;
 

@@ -160,6 +160,7 @@ static prov_openapi_member_t  prov_openapi_operation[] = {
     LIST("security", REQUIREMENT),
     ONE("x-permission", STRING),
     ONE("x-handler", STRING),
+    ONE("x-stream", BOOLEAN),
     REFUSE("servers", "all operations are served below the first of the "
            "document's \"servers\": write them there"),
     END
@@ -361,7 +362,7 @@ prov_openapi_grammar_t  prov_openapi_grammar[PROV_OPENAPI_KINDS] = {
         { "a path item", "pathItems", NULL, prov_openapi_path_item },
 
     [PROV_OPENAPI_K_OPERATION] =
-        { "an operation", NULL, "x-permission and x-handler",
+        { "an operation", NULL, "x-permission, x-handler and x-stream",
           prov_openapi_operation },
 
     [PROV_OPENAPI_K_PARAMETER] =

@@ -20,6 +20,8 @@ static ngx_int_t prov_openapi_operation_responses(prov_openapi_load_t *load,
     prov_openapi_at_t *at);
 static ngx_int_t prov_openapi_operation_handler(prov_openapi_load_t *load,
     prov_openapi_at_t *at, prov_openapi_operation_t *op);
+static ngx_int_t prov_openapi_operation_stream(prov_openapi_load_t *load,
+    prov_openapi_at_t *at, prov_openapi_operation_t *op);
 static ngx_int_t prov_openapi_operation_others(prov_openapi_load_t *load);
 static ngx_int_t prov_openapi_operation_link(prov_openapi_load_t *load,
     prov_openapi_at_t *at);
@@ -253,6 +255,7 @@ prov_openapi_operation_add(prov_openapi_load_t *load,
     }
 
     if (prov_openapi_operation_handler(load, at, op) != NGX_OK
+        || prov_openapi_operation_stream(load, at, op) != NGX_OK
         || prov_openapi_access(load, at, op) != NGX_OK
         || prov_openapi_parameters(load, item, at, template, op) != NGX_OK
         || prov_openapi_body(load, at, op) != NGX_OK
@@ -292,6 +295,38 @@ prov_openapi_operation_handler(prov_openapi_load_t *load,
     if (prov_openapi_copy(load->pool, &op->handler, &name) != NGX_OK) {
         return prov_openapi_no_memory(load);
     }
+
+    return NGX_OK;
+}
+
+
+/* A function is asked again for each page: it must not change anything. */
+
+static ngx_int_t
+prov_openapi_operation_stream(prov_openapi_load_t *load,
+    prov_openapi_at_t *at, prov_openapi_operation_t *op)
+{
+    ngx_int_t          rc;
+    prov_openapi_at_t  stream;
+
+    rc = prov_openapi_member(load, at, "x-stream", &stream);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
+    }
+
+    if (!json_is_true(stream.json)) {
+        return NGX_OK;
+    }
+
+    if (op->method != PROV_OPENAPI_GET || op->handler.len) {
+        return prov_openapi_fail(load, &stream.pointer,
+                                 "only a \"get\" that a function serves can "
+                                 "be answered page by page: remove this "
+                                 "x-stream");
+    }
+
+    op->stream = 1;
 
     return NGX_OK;
 }

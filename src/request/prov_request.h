@@ -164,7 +164,8 @@ typedef struct {
 } prov_problem_t;
 
 
-typedef struct prov_request_ctx_s    prov_request_ctx_t;
+typedef struct prov_request_ctx_s     prov_request_ctx_t;
+typedef struct prov_request_stream_s  prov_request_stream_t;
 typedef struct prov_request_check_s  prov_request_check_t;
 
 struct prov_request_ctx_s {
@@ -185,6 +186,7 @@ struct prov_request_ctx_s {
     ngx_str_t                   limited;   /* the limit that had no room */
     ngx_str_t                   args[PROV_DB_PARAMS];  /* of the statement */
     prov_db_query_t            *query;
+    prov_request_stream_t      *stream;    /* NULL: none has begun */
     ngx_msec_t                  queue_time;
     ngx_msec_t                  db_time;
     ngx_uint_t                  page;      /* the error that led here by an
@@ -353,8 +355,17 @@ u_char *prov_request_granted(u_char *p, prov_openapi_api_t *api,
 /* prov_request_response.c: from the row to the response */
 ngx_int_t prov_request_respond(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, PGresult *result);
+ngx_int_t prov_request_broken(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    const char *what);
 ngx_int_t prov_request_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_str_t *body);
+
+/* prov_request_stream.c: responses that are made page by page */
+ngx_int_t prov_request_stream(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    PGresult *result);
+ngx_uint_t prov_request_streaming(prov_request_ctx_t *ctx);
+ngx_int_t prov_request_stream_abort(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, const char *why);
 
 /* prov_request_sqlstate.c: from an SQL error to a problem */
 ngx_int_t prov_request_refused(ngx_http_request_t *r, PGresult *result);

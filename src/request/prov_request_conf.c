@@ -141,6 +141,10 @@ prov_service_class(prov_openapi_operation_t *op)
         return PROV_DB_WRITE;
     }
 
+    if (op->stream) {
+        return PROV_DB_LIST;
+    }
+
     param = op->parameters.elts;
 
     for (i = op->npath; i < op->parameters.nelts; i++) {

@@ -56,7 +56,9 @@ prov_request_start(ngx_http_request_t *r, prov_request_ctx_t *ctx)
     ngx_int_t       rc;
     prov_schema_t  *schema;
 
-    rc = prov_request_acceptable(r);
+    /* a stream has a form of its own, chosen by a parameter */
+
+    rc = ctx->operation->stream ? NGX_OK : prov_request_acceptable(r);
     if (rc != NGX_OK) {
         return prov_problem_final(r, rc);
     }

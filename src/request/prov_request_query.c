@@ -11,6 +11,8 @@
 static void prov_request_answered(prov_db_query_t *q);
 static ngx_int_t prov_request_answer(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, prov_db_query_t *q);
+static ngx_int_t prov_request_continue(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, prov_db_query_t *q);
 static ngx_int_t prov_request_outcome(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, prov_db_query_t *q);
 static void prov_request_release(void *data);
@@ -139,6 +141,10 @@ prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 {
     ngx_int_t  rc;
 
+    if (prov_request_streaming(ctx)) {
+        return prov_request_continue(r, ctx, q);
+    }
+
     switch (q->status) {
 
     case PROV_DB_COMMITTED:
@@ -154,7 +160,9 @@ prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
                                     PROV_DB_READ);
         }
 
-        rc = prov_request_respond(r, ctx, q->result);
+        rc = (ctx->operation->stream && !ctx->refusal)
+             ? prov_request_stream(r, ctx, q->result)
+             : prov_request_respond(r, ctx, q->result);
 
         if (rc == NGX_HTTP_UNAUTHORIZED
             && prov_request_challenge(r, &ctx->problem.code) != NGX_OK)
@@ -190,6 +198,29 @@ prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
                       &ctx->operation->id, &ctx->problem.code);
 
         return rc;
+    }
+}
+
+
+/* A response that has begun goes on or breaks off: it cannot become another. */
+
+static ngx_int_t
+prov_request_continue(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    prov_db_query_t *q)
+{
+    switch (q->status) {
+
+    case PROV_DB_COMMITTED:
+        return prov_request_stream(r, ctx, q->result);
+
+    case PROV_DB_REFUSED:
+        prov_request_sql_log(r, q->result);
+        return prov_request_stream_abort(r, ctx, "the database refused a "
+                                                 "page");
+
+    default:
+        return prov_request_stream_abort(r, ctx, "the database did not "
+                                                 "answer");
     }
 }
 

@@ -14,8 +14,6 @@ static void prov_request_created(prov_request_ctx_t *ctx,
     ngx_str_t *location);
 static ngx_int_t prov_request_miss(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *body);
-static ngx_int_t prov_request_broken(ngx_http_request_t *r,
-    prov_request_ctx_t *ctx, const char *what);
 
 
 /* what a function may set */
@@ -232,7 +230,7 @@ prov_request_miss(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *body)
 
 /* A function that breaks its contract is a 500, and a line in the log. */
 
-static ngx_int_t
+ngx_int_t
 prov_request_broken(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     const char *what)
 {

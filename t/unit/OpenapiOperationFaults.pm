@@ -97,6 +97,11 @@ sub operations {
          'there are more than 1024 operations: make two documents of them'],
         (map { ["the handler \"$_\"", at("$get/x-handler", $_),
                 "$get/x-handler", "\"$_\" $handler"] } '', 'Live', 'a-b'),
+        ['a change as a stream', at('/paths/~1other', { post => {
+            %{ operation('thing_add') }, 'x-stream' => JSON::PP::true } }),
+            '/paths/~1other/post/x-stream',
+            'only a "get" that a function serves can be answered page by '
+            . 'page: remove this x-stream'],
         ['an operation without a response', at("$get/responses", {}),
          "$get/responses", 'an operation answers something: write at least '
             . 'one response'],

@@ -20,7 +20,8 @@ package Provisioning::Test::Operations;
 # the plpgsql between "begin" and "end" (declare => what stands before); it is
 # prov_api's, and SECURITY DEFINER.  sql => text makes one in another way, with
 # <<name>> in it; without either there is none.  handler => name makes an
-# operation public and served by an x-handler.
+# operation public and served by an x-handler; stream => true one that is
+# answered page by page.
 
 use strict;
 use warnings;
@@ -134,6 +135,7 @@ sub document {
             responses   => $answer,
             $o->{handler} ? ('x-handler' => $o->{handler}, security => [])
                           : ('x-permission' => 'quirk:use'),
+            $o->{stream} ? ('x-stream' => JSON::PP::true) : (),
             $o->{parameters} ? (parameters => $o->{parameters}) : (),
             $o->{body} ? (requestBody => {
                 required => $o->{optional} ? JSON::PP::false

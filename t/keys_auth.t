@@ -13,6 +13,7 @@ use lib "$FindBin::Bin/lib";
 BEGIN { $ENV{PROV_TEST_DEBUG} = 1 }
 
 use Provisioning::Test;
+use Provisioning::Test::HTTP2;
 use Provisioning::Test::Problem;
 
 use Digest::SHA qw(sha256_hex);
@@ -338,6 +339,20 @@ $lock->commit;
 is $c->read_response->status, 201,
     'a body that arrives meanwhile is read afterwards';
 
+# streams of one connection
+
+my $streaming = make();
+$hold->();
+my $h2 = Provisioning::Test::HTTP2->connect($nginx->h2_port);
+my @streams = map { $h2->request(GET => '/app/',
+    token => $streaming->{key}) } 1 .. 3;
+wait_until 'the question is under way', sub { $waiting->() > 0 };
+$h2->reset($streams[1]);
+$lock->commit;
+is $h2->response($streams[$_])->{status}, 200,
+    'streams of one connection are answered' for 0, 2;
+$h2->close;
+
 # the client of the only question goes away
 
 my $lonely = make();
@@ -415,7 +430,7 @@ is with($known, '/app/')->status, 200, 'all keys work again';
 # what is in the logs.  nginx itself logs the headers at this level, and what
 # it sends on to an application.
 
-my @lines = grep { !/http header: |http proxy header|^\S*(?:X-API-Key|Authorization): /i }
+my @lines = grep { !/http2? header: |http proxy header|^\S*(?:X-API-Key|Authorization): /i }
     split /\n/, $nginx->log;
 for my $text (map { substr $_, 36, 43 } @secrets) {
     my @found = grep { index($_, $text) >= 0 } @lines;

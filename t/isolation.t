@@ -145,9 +145,13 @@ my (%seen, %request, @named);
 
 for my $operation (@operations) {
     my $id = $operation->{id};
-    my $request = $document->prepared($operation, \&ask, $forget);
 
     $seen{"$operation->{method} $operation->{path}"} = 1;
+
+    # takes a form, which is a credential itself: t/oauth.t
+    next if $id eq 'oauth_token';
+
+    my $request = $document->prepared($operation, \&ask, $forget);
 
     if (!ok $request, "$id: a request that works is found") {
         next;

@@ -235,6 +235,11 @@ The test's own directory.
 A port of 127.0.0.1 that nobody else will get while the test runs: it is bound
 here, never listened on, and with SO_REUSEADDR a server may still bind it.
 
+=item outside()
+
+What the environment had to say about proxies, as names and values; in the
+environment of a test it is not any more.
+
 =item $Provisioning::Test::patience
 
 Seconds that anything may take: 10, more with a sanitizer.
@@ -247,7 +252,10 @@ use strict;
 use warnings;
 
 BEGIN {
-    # no wait, no connection and no message of a test depends on who runs it
+    # no wait, no connection and no message of a test depends on who runs it;
+    # what fetches packages may ask outside() how that is done here
+    $ENV{PROV_TEST_OUTSIDE} //= join "\n", map { "$_=$ENV{$_}" }
+        grep { /_proxy$/i } sort keys %ENV;
     delete @ENV{ grep { /^PG|_proxy$/i } keys %ENV };
     $ENV{LC_ALL} = 'C.UTF-8';
     $ENV{PATH} .= ':/usr/sbin:/sbin';
@@ -274,7 +282,7 @@ use Provisioning::Test::Token;
 
 our @EXPORT = (
     qw(gateway postgres nginx fake_postgres relay wait_until background
-       directory unique_email reserve_port done_testing
+       directory unique_email reserve_port outside done_testing
        token signed crypt_jwt jwk jwks public_pem private_pem),
     grep { $_ ne 'done_testing' } @Test::More::EXPORT);
 
@@ -427,6 +435,11 @@ sub background {
 
 sub unique_email {
     return sprintf 'owner-%d-%d@example.com', $$, ++$count{email};
+}
+
+
+sub outside {
+    return map { split /=/, $_, 2 } split /\n/, $ENV{PROV_TEST_OUTSIDE};
 }
 
 

@@ -39,6 +39,8 @@ static char *ngx_http_provisioning_limit(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_provisioning_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_provisioning_audit_attempts(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_provisioning_pass(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
@@ -69,6 +71,13 @@ static ngx_command_t  ngx_http_provisioning_commands[] = {
     { ngx_string("provisioning_issuer"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
       ngx_http_provisioning_issuer,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_audit_attempts"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_provisioning_audit_attempts,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -219,6 +228,13 @@ ngx_http_provisioning_postconfiguration(ngx_conf_t *cf)
 
     *h = prov_request_access;
 
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = prov_request_attempt;
+
     /* a phase that subrequests do go through */
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
@@ -265,7 +281,9 @@ ngx_http_provisioning_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    if (prov_request_init_worker(cycle) != NGX_OK) {
+    if (prov_request_init_worker(cycle) != NGX_OK
+        || prov_request_attempts_init_worker(cycle) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -276,6 +294,7 @@ ngx_http_provisioning_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_provisioning_exit_process(ngx_cycle_t *cycle)
 {
+    prov_request_attempts_exit_worker();
     prov_request_exit_worker();
     prov_db_exit_worker();
 }
@@ -370,6 +389,14 @@ ngx_http_provisioning_issuer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     prov_request_main_conf_t *pmcf = conf;
 
     return prov_auth_issuer_block(cf, &pmcf->issuers, &pmcf->signers);
+}
+
+
+static char *
+ngx_http_provisioning_audit_attempts(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    return prov_request_attempts_set(cf, conf);
 }
 
 

@@ -6,6 +6,7 @@ grant execute on function
     prov.outcome(jsonb, jsonb, jsonb),
     prov.ready(jsonb, jsonb, jsonb),
     prov.refusal(jsonb, jsonb, jsonb),
+    prov.attempts(jsonb, jsonb, jsonb),
     prov.api_key_find(jsonb, jsonb, jsonb),
     prov.api_key_used(jsonb, jsonb, jsonb),
     prov.idempotency_begin(jsonb, jsonb, jsonb),

@@ -66,6 +66,7 @@ typedef struct {
     ngx_uint_t                  outcome;   /* statement */
     ngx_uint_t                  ready;     /* statement */
     ngx_uint_t                  refusal;   /* statement */
+    ngx_uint_t                  attempts;  /* statement */
     ngx_str_t                   inventory; /* prov.ready's first argument */
     void                       *threads;   /* ngx_thread_pool_t * */
 } prov_request_service_t;
@@ -141,6 +142,9 @@ typedef struct {
     ngx_array_t                 services;  /* prov_request_service_t * */
     ngx_array_t                 zones;     /* prov_limit_zone_t * */
     prov_request_handler_t     *handlers;  /* that x-handler may name */
+    ngx_uint_t                  attempts;  /* kept by a worker; 0: none */
+    ngx_msec_t                  attempts_interval;
+    unsigned                    attempts_set:1;
 } prov_request_main_conf_t;
 
 
@@ -407,6 +411,13 @@ ngx_int_t prov_violations_array(ngx_pool_t *pool, prov_violations_t *list,
 ngx_int_t prov_request_header_filter(ngx_http_request_t *r);
 ngx_int_t prov_request_body_filter(ngx_http_request_t *r, ngx_chain_t *in);
 void prov_request_filter_init(void);
+
+/* prov_request_attempts.c: what was tried in vain */
+char *prov_request_attempts_set(ngx_conf_t *cf,
+    prov_request_main_conf_t *pmcf);
+ngx_int_t prov_request_attempts_init_worker(ngx_cycle_t *cycle);
+void prov_request_attempts_exit_worker(void);
+ngx_int_t prov_request_attempt(ngx_http_request_t *r);
 
 /* prov_request_variables.c: $provisioning_… */
 ngx_int_t prov_request_variables(ngx_conf_t *cf);

@@ -26,6 +26,8 @@ static ngx_int_t prov_service_statement(ngx_conf_t *cf,
     ngx_uint_t *statement);
 static ngx_int_t prov_service_refusal(ngx_conf_t *cf,
     prov_request_service_t *service);
+static ngx_int_t prov_service_attempts(ngx_conf_t *cf,
+    prov_request_service_t *service);
 static ngx_int_t prov_service_ready(ngx_conf_t *cf,
     prov_request_service_t *service);
 static ngx_int_t prov_publish_servers(ngx_conf_t *cf,
@@ -79,6 +81,7 @@ prov_request_service(ngx_conf_t *cf, prov_openapi_api_t *api,
                                &service->outcome)
         != NGX_OK
         || prov_service_refusal(cf, service) != NGX_OK
+        || prov_service_attempts(cf, service) != NGX_OK
         || prov_service_ready(cf, service) != NGX_OK)
     {
         return NULL;
@@ -215,6 +218,27 @@ prov_service_refusal(ngx_conf_t *cf, prov_request_service_t *service)
     }
 
     service->refusal = n;
+
+    return NGX_OK;
+}
+
+
+/* prov.attempts() works for nobody in particular. */
+
+static ngx_int_t
+prov_service_attempts(ngx_conf_t *cf, prov_request_service_t *service)
+{
+    ngx_int_t  n;
+
+    static ngx_str_t  text = ngx_string("select r.status, r.body, r.headers "
+                                        "from prov.attempts($1, $2, $3) r");
+
+    n = prov_db_statement(service->db, &text);
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    service->attempts = n;
 
     return NGX_OK;
 }

@@ -1,0 +1,538 @@
+/*
+ * What was tried in vain: denied requests and changes that failed, noted when
+ * a request is logged and brought to the database in batches, which nobody
+ * waits for.  A worker holds so many, and sends one batch in each interval:
+ * who provokes more is counted, and neither fills memory nor the database.
+ * Nothing that a request carried is noted but what is listed here.
+ */
+
+#include "request/prov_request.h"
+#include "base/prov_json_write.h"
+
+
+/* of a text that is noted; what is longer is cut */
+#define PROV_ATTEMPT_TEXT    128
+#define PROV_ATTEMPT_TEXTS   10
+
+/* punctuation and names of one attempt in a batch, and its numbers */
+#define PROV_ATTEMPT_FRAME   256
+
+
+typedef enum {
+    PROV_ATTEMPT_OPERATION = 0,
+    PROV_ATTEMPT_CODE,
+    PROV_ATTEMPT_PARTNER,
+    PROV_ATTEMPT_TENANT,
+    PROV_ATTEMPT_SUBJECT,
+    PROV_ATTEMPT_ISSUER,
+    PROV_ATTEMPT_KEY,
+    PROV_ATTEMPT_IP,
+    PROV_ATTEMPT_AGENT,
+    PROV_ATTEMPT_REQUEST       /* not compared: the first one's is kept */
+} prov_attempt_text_e;
+
+
+static const char  *prov_attempt_names[PROV_ATTEMPT_TEXTS] = {
+    "operation", "code", "partner", "tenant", "subject", "issuer", "key",
+    "ip", "user_agent", "request_id"
+};
+
+
+typedef struct {
+    ngx_uint_t               status;
+    ngx_uint_t               times;
+    uint64_t                 at;           /* ms since the epoch */
+    u_char                   len[PROV_ATTEMPT_TEXTS];
+    u_char                   text[PROV_ATTEMPT_TEXTS][PROV_ATTEMPT_TEXT];
+} prov_attempt_t;
+
+
+/* a worker's, for one service */
+
+typedef struct {
+    prov_request_service_t  *service;
+    prov_attempt_t          *attempts;
+    ngx_uint_t               n;
+    ngx_uint_t               dropped;      /* since the last batch */
+    ngx_uint_t               sent;         /* in the batch on its way */
+    ngx_msec_t               flushed;      /* when the last batch was sent */
+    u_char                  *text;         /* of that batch, or NULL */
+    prov_db_query_t         *query;
+    ngx_event_t              timer;
+} prov_attempts_t;
+
+
+/* Per-worker state, made in init_process, released in exit_process. */
+
+static prov_attempts_t  *prov_attempts;
+static ngx_uint_t        prov_nattempts;
+static ngx_uint_t        prov_attempts_most;
+static ngx_msec_t        prov_attempts_interval;
+
+
+static ngx_uint_t prov_attempt_wanted(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_uint_t status);
+static void prov_attempt_fill(prov_attempt_t *attempt, ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_uint_t status);
+static void prov_attempt_set(prov_attempt_t *attempt, prov_attempt_text_e n,
+    ngx_str_t *text);
+static void prov_attempts_add(prov_attempts_t *list, prov_attempt_t *attempt);
+static ngx_uint_t prov_attempt_same(prov_attempt_t *one,
+    prov_attempt_t *other);
+static void prov_attempts_timer(ngx_event_t *ev);
+static void prov_attempts_flush(prov_attempts_t *list);
+static u_char *prov_attempt_write(u_char *p, prov_attempt_t *attempt);
+static void prov_attempts_answered(prov_db_query_t *q);
+
+
+/* provisioning_audit_attempts off | [buffer=number] [interval=time]; */
+
+char *
+prov_request_attempts_set(ngx_conf_t *cf, prov_request_main_conf_t *pmcf)
+{
+    ngx_int_t    n, ms;
+    ngx_str_t   *value, time;
+    ngx_uint_t   i;
+
+    if (pmcf->attempts_set) {
+        return "is duplicate";
+    }
+
+    pmcf->attempts_set = 1;
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        return NGX_CONF_OK;
+    }
+
+    pmcf->attempts = 128;
+    pmcf->attempts_interval = 5000;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "buffer=", 7) == 0) {
+            n = ngx_atoi(value[i].data + 7, value[i].len - 7);
+
+            if (n >= 1 && n <= 1024) {
+                pmcf->attempts = n;
+                continue;
+            }
+
+        } else if (ngx_strncmp(value[i].data, "interval=", 9) == 0) {
+            time.data = value[i].data + 9;
+            time.len = value[i].len - 9;
+            ms = ngx_parse_time(&time, 0);
+
+            if (ms >= 100 && ms <= 3600000) {
+                pmcf->attempts_interval = ms;
+                continue;
+            }
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", expected \"off\", "
+                           "\"buffer=number\" of 1 to 1024, or "
+                           "\"interval=time\" of 100ms to 1h", &value[i]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+prov_request_attempts_init_worker(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                 i;
+    prov_attempts_t           *list;
+    prov_request_service_t   **service;
+    prov_request_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_provisioning_module);
+
+    prov_nattempts = 0;
+
+    if (pmcf->attempts == 0 || pmcf->services.nelts == 0) {
+        return NGX_OK;
+    }
+
+    prov_attempts_most = pmcf->attempts;
+    prov_attempts_interval = pmcf->attempts_interval;
+
+    prov_attempts = ngx_pcalloc(cycle->pool, pmcf->services.nelts
+                                             * sizeof(prov_attempts_t));
+    if (prov_attempts == NULL) {
+        return NGX_ERROR;
+    }
+
+    service = pmcf->services.elts;
+
+    for (i = 0; i < pmcf->services.nelts; i++) {
+        list = &prov_attempts[i];
+
+        list->service = service[i];
+        list->flushed = ngx_current_msec - prov_attempts_interval;
+        list->timer.handler = prov_attempts_timer;
+        list->timer.data = list;
+        list->timer.log = cycle->log;
+
+        list->attempts = ngx_palloc(cycle->pool, prov_attempts_most
+                                                 * sizeof(prov_attempt_t));
+        if (list->attempts == NULL) {
+            return NGX_ERROR;
+        }
+
+        prov_nattempts = i + 1;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * A worker that leaves waits for its timers, and so for its last batch; one
+ * that is told to leave at once says how many it takes with it.
+ */
+
+void
+prov_request_attempts_exit_worker(void)
+{
+    ngx_uint_t        i;
+    prov_attempts_t  *list;
+
+    for (i = 0; i < prov_nattempts; i++) {
+        list = &prov_attempts[i];
+
+        if (list->timer.timer_set) {
+            ngx_del_timer(&list->timer);
+        }
+
+        if (list->query) {
+            list->dropped += list->sent;
+            prov_db_release(list->query);
+            list->query = NULL;
+        }
+
+        if (list->n + list->dropped) {
+            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                          "%ui attempts were not recorded, as the worker "
+                          "ends", list->n + list->dropped);
+        }
+
+        ngx_free(list->text);
+        list->text = NULL;
+    }
+
+    prov_nattempts = 0;
+}
+
+
+/* The log phase. */
+
+ngx_int_t
+prov_request_attempt(ngx_http_request_t *r)
+{
+    ngx_uint_t           i, status;
+    prov_attempt_t       attempt;
+    prov_request_ctx_t  *ctx;
+
+    if (prov_nattempts == 0 || r != r->main) {
+        return NGX_OK;
+    }
+
+    ctx = prov_request_ctx_find(r);
+    status = r->err_status ? r->err_status : r->headers_out.status;
+
+    if (ctx == NULL || !prov_attempt_wanted(r, ctx, status)) {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < prov_nattempts; i++) {
+        if (prov_attempts[i].service == ctx->conf->service) {
+            prov_attempt_fill(&attempt, r, ctx, status);
+            prov_attempts_add(&prov_attempts[i], &attempt);
+            break;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* Who was denied anything, and every change that failed. */
+
+static ngx_uint_t
+prov_attempt_wanted(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    ngx_uint_t status)
+{
+    if (ctx->conf == NULL || ctx->conf->service == NULL
+        || ctx->operation == NULL || !r->header_sent)
+    {
+        return 0;
+    }
+
+    if (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN) {
+        return 1;
+    }
+
+    return status >= NGX_HTTP_BAD_REQUEST
+           && ctx->operation->method != PROV_OPENAPI_GET;
+}
+
+
+static void
+prov_attempt_fill(prov_attempt_t *attempt, ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_uint_t status)
+{
+    ngx_time_t            *tp;
+    prov_auth_identity_t  *identity;
+
+    ngx_memzero(attempt, sizeof(prov_attempt_t));
+
+    tp = ngx_timeofday();
+
+    attempt->status = status;
+    attempt->times = 1;
+    attempt->at = (uint64_t) tp->sec * 1000 + tp->msec;
+
+    prov_attempt_set(attempt, PROV_ATTEMPT_OPERATION, &ctx->operation->id);
+    prov_attempt_set(attempt, PROV_ATTEMPT_CODE, &ctx->problem.code);
+    prov_attempt_set(attempt, PROV_ATTEMPT_TENANT, &ctx->tenant);
+    prov_attempt_set(attempt, PROV_ATTEMPT_REQUEST, &ctx->id);
+    prov_attempt_set(attempt, PROV_ATTEMPT_IP, &r->connection->addr_text);
+
+    if (r->headers_in.user_agent) {
+        prov_attempt_set(attempt, PROV_ATTEMPT_AGENT,
+                         &r->headers_in.user_agent->value);
+    }
+
+    identity = ctx->identity;
+
+    if (identity) {
+        prov_attempt_set(attempt, PROV_ATTEMPT_PARTNER, &identity->partner);
+        prov_attempt_set(attempt, PROV_ATTEMPT_SUBJECT, &identity->subject);
+        prov_attempt_set(attempt, PROV_ATTEMPT_KEY, &identity->key);
+
+        if (identity->issuer) {
+            prov_attempt_set(attempt, PROV_ATTEMPT_ISSUER,
+                             &identity->issuer->iss);
+        }
+    }
+}
+
+
+static void
+prov_attempt_set(prov_attempt_t *attempt, prov_attempt_text_e n,
+    ngx_str_t *text)
+{
+    attempt->len[n] = ngx_min(text->len, PROV_ATTEMPT_TEXT);
+    ngx_memcpy(attempt->text[n], text->data, attempt->len[n]);
+}
+
+
+/*
+ * The same once more is counted with the first.  A full buffer is sent at
+ * once, unless a batch was sent within the interval: then there is no room.
+ */
+
+static void
+prov_attempts_add(prov_attempts_t *list, prov_attempt_t *attempt)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < list->n; i++) {
+        if (prov_attempt_same(&list->attempts[i], attempt)) {
+            list->attempts[i].times++;
+            return;
+        }
+    }
+
+    if (!list->timer.timer_set) {
+        ngx_add_timer(&list->timer, prov_attempts_interval);
+    }
+
+    if (list->n == prov_attempts_most) {
+        list->dropped++;
+        return;
+    }
+
+    list->attempts[list->n++] = *attempt;
+
+    if (list->n == prov_attempts_most && list->query == NULL
+        && ngx_current_msec - list->flushed >= prov_attempts_interval)
+    {
+        prov_attempts_flush(list);
+    }
+}
+
+
+static ngx_uint_t
+prov_attempt_same(prov_attempt_t *one, prov_attempt_t *other)
+{
+    ngx_uint_t  i;
+
+    if (one->status != other->status) {
+        return 0;
+    }
+
+    for (i = 0; i < PROV_ATTEMPT_REQUEST; i++) {
+        if (one->len[i] != other->len[i]
+            || ngx_memcmp(one->text[i], other->text[i], one->len[i]) != 0)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static void
+prov_attempts_timer(ngx_event_t *ev)
+{
+    prov_attempts_t  *list;
+
+    list = ev->data;
+
+    if (list->query) {
+        /* the last batch is still on its way */
+        ngx_add_timer(&list->timer, prov_attempts_interval);
+        return;
+    }
+
+    if (list->n + list->dropped) {
+        prov_attempts_flush(list);
+    }
+}
+
+
+static void
+prov_attempts_flush(prov_attempts_t *list)
+{
+    u_char      *p;
+    size_t       size;
+    ngx_uint_t   i;
+
+    list->flushed = ngx_current_msec;
+
+    if (list->dropped) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "%ui attempts were dropped, there are more than the "
+                      "audit takes in one interval", list->dropped);
+    }
+
+    size = PROV_ATTEMPT_FRAME + list->n * (PROV_ATTEMPT_FRAME
+           + PROV_ATTEMPT_TEXTS * prov_json_quoted(PROV_ATTEMPT_TEXT));
+
+    list->text = ngx_alloc(size, ngx_cycle->log);
+    list->query = prov_db_query(list->service->db, list->service->attempts,
+                                PROV_DB_WRITE);
+
+    if (list->text == NULL || list->query == NULL) {
+        if (list->query) {
+            prov_db_release(list->query);
+            list->query = NULL;
+        }
+
+        ngx_free(list->text);
+        list->text = NULL;
+        list->dropped += list->n;
+        list->n = 0;
+
+        return;
+    }
+
+    p = ngx_sprintf(list->text, "{\"dropped\":%ui,\"attempts\":[",
+                    list->dropped);
+
+    list->sent = list->dropped;
+
+    for (i = 0; i < list->n; i++) {
+        if (i) {
+            *p++ = ',';
+        }
+
+        p = prov_attempt_write(p, &list->attempts[i]);
+        list->sent += list->attempts[i].times;
+    }
+
+    *p++ = ']';
+    *p++ = '}';
+    *p = '\0';
+
+    list->n = 0;
+    list->dropped = 0;
+
+    list->query->values[0] = (const char *) list->text;
+    list->query->handler = prov_attempts_answered;
+    list->query->data = list;
+
+    prov_db_submit(list->query);
+}
+
+
+static u_char *
+prov_attempt_write(u_char *p, prov_attempt_t *attempt)
+{
+    ngx_str_t   text;
+    ngx_uint_t  i;
+
+    p = ngx_sprintf(p, "{\"status\":%ui,\"count\":%ui,\"at\":%uL",
+                    attempt->status, attempt->times, attempt->at);
+
+    if (attempt->len[PROV_ATTEMPT_SUBJECT]) {
+        p = ngx_sprintf(p, ",\"kind\":\"%s\"",
+                        attempt->len[PROV_ATTEMPT_KEY] ? "key" : "user");
+    }
+
+    for (i = 0; i < PROV_ATTEMPT_TEXTS; i++) {
+
+        if (attempt->len[i] == 0) {
+            continue;
+        }
+
+        text.data = attempt->text[i];
+        text.len = attempt->len[i];
+
+        p = ngx_sprintf(p, ",\"%s\":", prov_attempt_names[i]);
+        p = prov_json_quote(p, &text);
+    }
+
+    *p++ = '}';
+
+    return p;
+}
+
+
+/* What could not be recorded is dropped, and told with the next batch. */
+
+static void
+prov_attempts_answered(prov_db_query_t *q)
+{
+    prov_attempts_t  *list;
+
+    list = q->data;
+
+    if (q->status != PROV_DB_COMMITTED) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "%ui attempts could not be recorded%s%s", list->sent,
+                      q->status == PROV_DB_REFUSED ? ": " : "",
+                      q->status == PROV_DB_REFUSED
+                      ? PQresultErrorMessage(q->result) : "");
+
+        list->dropped += list->sent;
+
+        if (!list->timer.timer_set && !ngx_exiting) {
+            ngx_add_timer(&list->timer, prov_attempts_interval);
+        }
+    }
+
+    list->sent = 0;
+
+    prov_db_release(q);
+    list->query = NULL;
+
+    ngx_free(list->text);
+    list->text = NULL;
+}

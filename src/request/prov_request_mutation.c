@@ -176,7 +176,7 @@ prov_mutation_parameter(prov_openapi_parameter_t *param)
 }
 
 
-/* Entrance, schema and operation, in this order; the loader has checked both. */
+/* Entrance, schema and operation; the loader has checked these names. */
 
 static ngx_int_t
 prov_mutation_statement(ngx_conf_t *cf, prov_request_service_t *service,

@@ -28,6 +28,7 @@ sub run {
     subtest 'many at once' => \&crowd;
     subtest 'the outcome of a mutation' => \&outcome;
     subtest 'reading waits for nobody' => \&readers;
+    subtest 'quotas of tenants' => \&quotas;
 }
 
 # The role's own limits are too short for a machine that is busy elsewhere.
@@ -364,6 +365,79 @@ sub readers {
     is answer($sth)->{body}{data}[0]{tenant}, $made->{body}{tenant},
         'a list shows what is committed, while others write';
     $a->rollback;
+}
+
+# A quota that comes while tenants are made or removed: who is under way is
+# counted, or counts himself.
+
+sub quotas {
+    my ($a, $b) = (session(), session());
+    my $operator = $cluster->connect('prov_operator', $database);
+    my $admin = $cluster->connect('postgres', $database);
+    $operator->do("set $_ = '60s'") for qw(lock_timeout statement_timeout);
+    my ($id) = $admin->selectrow_array(
+        "select prov.partner_add('quota', 'Q')");
+
+    my $limit = sub {
+        my $sth = $operator->prepare('select r.status, r.body, r.headers '
+            . 'from prov.operator_enter(?) e '
+            . 'left join lateral operator.partner_update(e.ctx, ?, ?) r '
+            . 'on true', { pg_async => PG_ASYNC });
+        $sth->execute($json->encode(context(undef)),
+            $json->encode({ partner => $id }),
+            $json->encode({ tenant_quota => $_[0] }));
+        return $sth;
+    };
+    my $make = sub { create($_[0], context($id)) };
+    my $counted = sub { scalar $admin->selectrow_array(
+        'select tenants from prov.quotas where id = ?', undef, $id) };
+    my $remove = 'delete from prov.tenants where id in (select id '
+        . "from prov.tenants where partner = '$id' limit 1)";
+
+    # a tenant that is being made
+
+    $a->begin_work;
+    is answer($make->($a))->{status}, 201, 'somebody makes a tenant';
+    my $sth = $limit->(2);
+    ok waits($operator), 'a quota waits for it';
+    $a->commit;
+    is answer($sth)->{status}, 200, 'and comes';
+    is $counted->(), 1, 'and counts it';
+
+    # a quota that is being given
+
+    answer($limit->(undef));
+    $operator->begin_work;
+    is answer($limit->(2))->{status}, 200, 'a quota is given';
+    $sth = $make->($a);
+    ok waits($a), 'who makes a tenant meanwhile waits';
+    $operator->commit;
+    is answer($sth)->{status}, 201, 'and makes it';
+    is $counted->(), 2, 'and is counted';
+    my $over = answer($make->($a));
+    is $over->{state}, 'PV403', 'one more is too many';
+
+    # two that want the last place
+
+    answer($limit->(3));
+    $a->begin_work;
+    is answer($make->($a))->{status}, 201, 'one takes the last place';
+    $sth = $make->($b);
+    ok waits($b), 'the other waits for what becomes of it';
+    $a->rollback;
+    is answer($sth)->{status}, 201, 'and gets it when it is given back';
+    is $counted->(), 3, 'there are no more';
+
+    # one that is being removed
+
+    answer($limit->(undef));
+    $admin->begin_work;
+    $admin->do($remove);
+    $sth = $limit->(5);
+    ok waits($operator), 'a quota waits for a tenant that is removed';
+    $admin->commit;
+    is answer($sth)->{status}, 200, 'and comes';
+    is $counted->(), 2, 'and does not count it';
 }
 
 1;

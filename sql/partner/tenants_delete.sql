@@ -86,11 +86,23 @@ create or replace function partner.tenant_export(ctx jsonb, params jsonb,
     language plpgsql security definer
 as $$
 declare
+    page   constant jsonb := ctx ->> 'page';
+    start  constant text := page ->> 'table';
+    size   constant int := 65536;
+    after  text[] := case when page ->> 'after' is not null then
+                         array(select jsonb_array_elements_text(
+                             page -> 'after')) end;
+    begun  boolean := coalesce((page ->> 'begun')::boolean, false);
+    chunk  text := '';
+    next   jsonb;
     tenant prov.tenants;
     part   record;
     rows   text;
-    tables text[] := '{}';
+    place  text[];
 begin
+    -- one of several pages, see docs/openapi.md; the next one is named by a
+    -- table, the last row of it that was given, and whether one had any
+
     select t.* into tenant
     from prov.tenants t
     where t.id = (params ->> 'tenant')::uuid;
@@ -106,25 +118,58 @@ begin
 
     perform set_config('prov.tenant', tenant.id::text, true);
 
+    if page is null then
+        chunk := format('{"tenant": %s, "exported_at": "%s", "tables": {',
+            prov.tenant_json(tenant), prov.rfc3339(now()));
+    end if;
+
     for part in
-        select t.name, t.key from prov.tenant_tables() t
-        where not t.kept
+        select t.name, t.key
+        from prov.tenant_tables() t
+        where not t.kept and (start is null or t.name >= start)
         order by t.name
     loop
-        rows := prov.export_rows(part.name, part.key, tenant.id);
-
-        if rows is not null then
-            tables := tables || format('%s: [%s]', to_json(part.name), rows);
+        if octet_length(chunk) >= size then
+            next := jsonb_build_object('table', part.name, 'begun', begun);
+            exit;
         end if;
+
+        select e.rows, e.place into rows, place
+        from prov.export_rows(part.name, part.key, tenant.id, after,
+            size - octet_length(chunk)) e;
+
+        if after is not null then
+            chunk := chunk || coalesce(', ' || rows, '');
+        elsif rows is not null then
+            chunk := chunk || case when begun then ', ' else '' end
+                || to_json(part.name) || ': [' || rows;
+        end if;
+
+        if place is not null then
+            next := jsonb_build_object('table', part.name, 'begun', true,
+                'after', place);
+            exit;
+        end if;
+
+        if after is not null or rows is not null then
+            chunk := chunk || ']';
+            begun := true;
+        end if;
+
+        after := null;
     end loop;
 
+    if next is null then
+        chunk := chunk || '}}';
+    end if;
+
     status := 200;
-    body := format('{"tenant": %s, "exported_at": "%s", "tables": {%s}}',
-        prov.tenant_json(tenant), prov.rfc3339(now()),
-        array_to_string(tables, ', '));
+    body := to_json(chunk);
+    headers := jsonb_strip_nulls(jsonb_build_object(
+        'Content-Type', 'application/json', 'Next-Page', next::text));
 end
 $$;
 
 comment on function partner.tenant_export(jsonb, jsonb, jsonb) is
     'Everything about one of the caller''s tenants, wherever it is, without '
-    'secrets.';
+    'secrets, page by page.';

@@ -29,31 +29,56 @@ comment on function prov.export_columns(text) is
     'comment begins with that word.';
 
 
-create or replace function prov.export_rows(name text, key text, tenant uuid)
-    returns text
+create or replace function prov.export_rows(name text, key text, tenant uuid,
+        after text[], room int, out rows text, out place text[])
     language plpgsql stable
 as $$
 declare
-    sorted constant text := coalesce((
-        select string_agg(format('r.%I', a.attname), ', ' order by k.n)
-        from pg_catalog.pg_index i
-        cross join lateral unnest(i.indkey) with ordinality k (attnum, n)
-        join pg_catalog.pg_attribute a on a.attrelid = i.indrelid
-            and a.attnum = k.attnum
-        where i.indrelid = export_rows.name::regclass and i.indisprimary),
-        '1');
-    rows   text;
+    columns  text;
+    values_  text;
+    places   text;
+    part     record;
 begin
-    execute format('select string_agg(to_json(e)::text, '', '') '
-                   'from (select %s from %s r where r.%I = $1 order by %s) e',
-                   prov.export_columns(name), name, key, sorted)
-    into rows
-    using tenant;
+    -- the primary key: what rows are sorted by, and where to go on
 
-    return rows;
+    select string_agg(format('r.%I', a.attname), ', ' order by k.n),
+           string_agg(format('($2)[%s]::%s', k.n,
+               format_type(a.atttypid, a.atttypmod)), ', ' order by k.n),
+           string_agg(format('r.%I::text', a.attname), ', ' order by k.n)
+    into columns, values_, places
+    from pg_catalog.pg_index i
+    cross join lateral unnest(i.indkey) with ordinality k (attnum, n)
+    join pg_catalog.pg_attribute a on a.attrelid = i.indrelid
+        and a.attnum = k.attnum
+    where i.indrelid = export_rows.name::regclass and i.indisprimary;
+
+    for part in
+        execute format('select (select to_json(e) from (select %s) e)::text '
+                       'as line, array[%s]::text[] as place '
+                       'from %s r where r.%I = $1 and %s order by %s',
+                       prov.export_columns(name), places, name, key,
+                       case when after is null then 'true'
+                           else format('(%s) > (%s)', columns, values_) end,
+                       coalesce(columns, '1'))
+        using tenant, after
+    loop
+        -- a place must have room in the name of a page
+
+        if octet_length(rows) >= room and places is not null
+           and octet_length(place::text) < 300
+        then
+            return;
+        end if;
+
+        rows := concat_ws(', ', rows, part.line);
+        place := part.place;
+    end loop;
+
+    place := null;
 end
 $$;
 
-comment on function prov.export_rows(text, text, uuid) is
-    'A tenant''s rows of a table, as JSON objects with commas between; null '
-    'when there are none.';
+comment on function prov.export_rows(text, text, uuid, text[], int) is
+    'A tenant''s rows of a table, as JSON objects with commas between, about '
+    'as many bytes as there is room, and the place to go on after; null when '
+    'there are no more.';

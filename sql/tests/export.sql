@@ -34,13 +34,37 @@ select id, 'info', null, null, null, null from one
 union all
 select id, 'two', now(), 'hunter3', 1, null from two;
 
+-- all pages of it, as the gateway asks for them
+
 create function pg_temp.export(partner text, tenant uuid, out status int,
-        out body json, out headers jsonb)
-    language sql
-begin atomic
-    select c.* from pg_temp.call('partner.tenant_export',
-        pg_temp.context(partner), jsonb_build_object('tenant', tenant), null) c;
-end;
+        out body json, out pages int, out longest int)
+    language plpgsql
+as $$
+declare
+    page  record;
+    name  text;
+    text_ text := '';
+begin
+    pages := 0;
+    loop
+        select * into page from pg_temp.call('partner.tenant_export',
+            pg_temp.context(partner) || jsonb_strip_nulls(jsonb_build_object(
+                'page', name)),
+            jsonb_build_object('tenant', tenant), null);
+        status := page.status;
+        body := page.body;
+        exit when status <> 200;
+        text_ := text_ || (page.body #>> '{}');
+        pages := pages + 1;
+        longest := greatest(longest, octet_length(page.body #>> '{}'));
+        name := page.headers ->> 'Next-Page';
+        exit when name is null;
+    end loop;
+    if status = 200 then
+        body := text_;
+    end if;
+end
+$$;
 
 create temporary table export as
 select e.* from one, pg_temp.export('alpha', one.id) e;
@@ -79,6 +103,26 @@ from one, pg_temp.export('beta', one.id) e;
 select is(json_array_length(e.body #> '{tables,tenant.mailboxes}'), 1,
     'each gets its own')
 from two, pg_temp.export('alpha', two.id) e;
+
+-- of any length
+
+insert into tenant.mailboxes (tenant, name, more)
+select two.id, 'n' || n, to_jsonb(repeat('x', n % 1000))
+from two, generate_series(1, 1000) n;
+insert into tenant.mailboxes (tenant, name, more)
+select two.id, repeat('y', 400) || n, to_jsonb(repeat('x', 40000))
+from two, generate_series(1, 4) n;
+
+create temporary table long as
+select e.* from two, pg_temp.export('alpha', two.id) e;
+
+select cmp_ok(pages, '>', 8, 'a long one has many pages') from long;
+select cmp_ok(longest, '<', 300000, 'none of them is much longer than another')
+from long;
+select is((select array_agg(m ->> 'name') from long,
+        json_array_elements(body #> '{tables,tenant.mailboxes}') m),
+    (select array_agg(m.name order by m.name) from tenant.mailboxes m, two
+     where m.tenant = two.id), 'together they have every row once, in order');
 
 select * from finish();
 rollback;

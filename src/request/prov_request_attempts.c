@@ -326,6 +326,10 @@ static void
 prov_attempt_set(prov_attempt_t *attempt, prov_attempt_text_e n,
     ngx_str_t *text)
 {
+    if (text->len == 0) {
+        return;
+    }
+
     attempt->len[n] = ngx_min(text->len, PROV_ATTEMPT_TEXT);
     ngx_memcpy(attempt->text[n], text->data, attempt->len[n]);
 }

@@ -15,7 +15,9 @@ use Provisioning::Test::Problem;
 
 use Time::HiRes qw(time);
 
-my ($postgres, $nginx) = gateway(operator());
+my %pieces = operator();
+$pieces{http} .= 'provisioning_audit_attempts buffer=256 interval=300ms;';
+my ($postgres, $nginx) = gateway(%pieces);
 my $partners = '/api/admin/partners';
 my $tenants = '/api/provisioning/tenants';
 my $uuid = qr/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}
@@ -286,6 +288,14 @@ my ($more) = $nginx->request(GET => "$audit?limit=1", %support)
     ->header('Link') =~ /\A<(.*)>; rel="next"\z/;
 is scalar @{ $nginx->request(GET => $more, %support)->json->{data} }, 1,
     'a page leads to the next';
+
+
+ok wait_until('what was tried in vain is there', sub {
+    my $denied = $nginx->request(
+        GET => "$audit?outcome=denied&operation=partner_create", %support)
+        ->json->{data};
+    return grep { ($_->{code} || '') eq 'permission_denied' } @$denied }),
+    'what operators tried in vain is there, too';
 
 
 # suspended

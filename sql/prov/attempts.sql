@@ -3,7 +3,8 @@
 
 
 -- Of one caller's claim, a partner's id or slug, and whatever its status: the
--- nil UUID stands for nobody.
+-- nil UUID stands for nobody, and the Max UUID for operators, who act for no
+-- partner whatever their tokens say: their login tells.
 
 create or replace function prov.attempts_partner(claim text)
     returns uuid
@@ -12,6 +13,12 @@ as $$
 declare
     found_ uuid;
 begin
+    if pg_has_role(session_user, 'prov_operator', 'member')
+       and not pg_has_role(session_user, 'prov_partner', 'member')
+    then
+        return 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+    end if;
+
     perform set_config('prov.partner', case when claim
         ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then claim
         else '' end, true);

@@ -43,6 +43,8 @@ is status("$env{BASE_URL}/app/"), 401, 'and not without one';
 is status("$env{BASE_URL}/app/", $env{INTEGRATION_TOKEN}), 403,
     'nor with a role that is not the one required';
 
+is status("$env{BASE_URL}/.well-known/jwks.json"), 200,
+    'the keys of the gateway\'s own tokens are published';
 is status("$env{BASE_URL}/api/admin/partners", $env{OPERATOR_TOKEN}), 200,
     'an operator is let in where operators are';
 is status("$env{BASE_URL}/api/admin/partners", $env{PARTNER_TOKEN}), 401,

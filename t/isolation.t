@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# Who gets at what: every operation of the document as it is served, with
+# Who gets at what: every operation of each document as it is served, with
 # every kind of caller that must not.  Nothing is listed here by hand: what a
 # path names is made, and a request that works is found, from the document
 # alone, so an operation that is new is tested by itself.  Each must refuse
@@ -13,86 +13,60 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
 use Provisioning::Test::Document;
+use Provisioning::Test::Operator;
 
 use JSON::PP ();
 
-my $base = '/api/provisioning';
-
-my ($postgres, $nginx) = gateway(
-    http => <<'END',
+my %pieces = operator();
+$pieces{http} .= <<'END';
     provisioning_issuer neighbour {
         iss https://neighbour.test/;
         audience provisioning;
         jwks %%JWKS%%;
     }
-    provisioning_issuer operators {
-        iss https://operators.test/;
-        audience administration;
-        jwks %%JWKS%%;
+    provisioning_signer gateway {
+        iss https://gateway.test/;
+        audience provisioning;
+        key %%DIR%%/gateway.pem kid=gateway;
     }
+    provisioning_issuer gateway { signer gateway; }
 END
-    locations => <<'END',
+$pieces{locations} .= <<'END';
+    location /api/partners/ {
+        provisioning_auth test gateway keys=tenants;
+        provisioning_api %%OPENAPI%%/partner.json prefix=/api/partners;
+        provisioning_pass tenants;
+    }
     location /neighbour/ {
         provisioning_auth neighbour operators;
         return 200 "in";
     }
 END
-);
 
-my $document = served($nginx, "$base/openapi.json");
-my $source = JSON::PP->new->utf8->decode($nginx->read_file(
-    "$FindBin::Bin/../conf/openapi/partner.json"));
-
-sub ask {
-    my ($method, $url, %o) = @_;
-    return $nginx->request($method => $url, token => token(), %o);
-}
-
-sub key {
-    my (@scopes) = @_;
-    my $r = ask(POST => "$base/api-keys",
-        json => { name => 'Machine', scopes => \@scopes });
-    $r->status == 201 or die $r->body;
-    return $r->json;
-}
-
-my $key = key(@{ $source->{'x-roles'}{'partner-admin'} });
-my $revoked = key(@{ $source->{'x-roles'}{'partner-admin'} });
-my %narrow = map { $_ => key($_) } 'tenant:read', 'api_key:read';
-is ask(GET => "$base/tenants", token => $revoked->{key})->status, 200,
-    'a key that will be revoked is good before';
-is ask(DELETE => "$base/api-keys/$revoked->{api_key}")->status, 200,
-    'it is revoked';
-wait_until 'the revocation counts', sub {
-    ask(GET => "$base/tenants", token => $revoked->{key})->status == 401;
-};
-
-my @keep = map { $_->{api_key} } $key, $revoked, values %narrow;
-my $forget = sub { forget($postgres, @keep) };
+my ($postgres, $nginx) = gateway(%pieces, start => 0);
+$nginx->write_file('gateway.pem', private_pem('rsa'));
+$nginx->start;
+$nginx->ready;
 
 # who has tokens that are good elsewhere
 
 my %elsewhere = (
-    'another issuer\'s token'  => { iss => 'https://neighbour.test/' },
-    'another surface\'s token' => { iss => 'https://operators.test/',
-        aud => 'administration', partner => undef,
-        roles => ['operator-admin', 'partner-admin'] },
+    partner => {
+        'another issuer\'s token' => token(iss => 'https://neighbour.test/'),
+        'another surface\'s token' => operator_token(partner => 'acme',
+            roles => ['operator-admin', 'partner-admin']),
+    },
+    operator => {
+        'another issuer\'s token' => token(iss => 'https://neighbour.test/',
+            aud => 'administration', roles => ['operator-admin']),
+        'another surface\'s token' =>
+            token(roles => ['operator-admin', 'partner-admin']),
+    },
 );
 
 is $nginx->request(GET => '/neighbour/', token => token(
-    %{ $elsewhere{$_} }))->status, 200, "$_ is good there"
-    for sort keys %elsewhere;
-
-my %stranger = (
-    'no token'                     => undef,
-    'no token at all'              => 'no.token.atall',
-    'an expired token'             => token(exp => time - 3600),
-    'a token signed with no key'   => token(key => 'rsa2',
-                                            header => { kid => 'rsa' }),
-    'another audience\'s token'    => token(aud => 'administration'),
-    'a revoked key'                => $revoked->{key},
-    (map { $_ => token(%{ $elsewhere{$_} }) } keys %elsewhere),
-);
+    iss => 'https://neighbour.test/'))->status, 200,
+    'another issuer\'s token is good elsewhere';
 
 
 # everything that a request might change
@@ -117,78 +91,130 @@ sub state {
 cmp_ok scalar @tables, '>', 3, 'there are tables to be looked at';
 
 
-# Roles whose permissions do not include the one an operation requires, as the
-# document says that it is read from.
+# --- a surface -----------------------------------------------------------------
 
-sub permission {
-    my ($operation) = @_;
-    return $source->{paths}{ $operation->{path} }
+# base, admin => makes a token with options, key => makes one of scopes (id
+# and text), keep => ids of others' keys
+
+sub surface {
+    my ($name, %s) = @_;
+    my $source = JSON::PP->new->utf8->decode($nginx->read_file(
+        "$FindBin::Bin/../conf/openapi/$name.json"));
+    my $document = served($nginx, "$s{base}/openapi.json");
+    my ($all) = grep { /admin/ } sort keys %{ $source->{'x-roles'} };
+    my @scopes = @{ $source->{'x-roles'}{$all} };
+    my $key = $s{key}->(@scopes);
+    my $revoked = $s{key}->(@scopes);
+    my %narrow = map { $_ => $s{key}->($_) } @{ $s{narrow} };
+    my @keep = map { $_->{id} } $key, $revoked, values %narrow;
+
+    $s{forget} = sub { forget($postgres, @keep) };
+    $s{ask} = sub {
+        my ($method, $url, %o) = @_;
+        return $nginx->request($method => $url, token => $s{admin}->(), %o);
+    };
+    $document->replace(client_id => $key->{id} =~ tr/-//dr,
+        client_secret => $key->{text});
+
+    my $url = "$s{base}$s{read}";
+    is $s{ask}->(GET => $url, token => $revoked->{text})->status, 200,
+        "$name: a key that will be revoked is good before";
+    $s{revoke}->($revoked);
+    wait_until 'the revocation counts', sub {
+        $s{ask}->(GET => $url, token => $revoked->{text})->status == 401;
+    };
+
+    my %stranger = (
+        'no token'                   => undef,
+        'no token at all'            => 'no.token.atall',
+        'an expired token'           => $s{admin}->(exp => time - 3600),
+        'a token of a strange key'   => $s{admin}->(key => 'rsa2',
+                                            header => { kid => 'rsa' }),
+        'another audience\'s token'  => $s{admin}->(aud => 'another'),
+        'a revoked key'              => $revoked->{text},
+        'another surface\'s key'     => $s{other}->(),
+        %{ $elsewhere{$name} },
+    );
+    my (%seen, %request);
+
+    for my $operation ($document->operations) {
+        my $id = "$name: $operation->{id}";
+        my $request = $document->prepared($operation, @s{qw(ask forget)});
+
+        $seen{"$operation->{method} $operation->{path}"} = 1;
+        ok $request, "$id: a request that works is found" or next;
+
+        if ($operation->{public}) {
+            open_to_all($id, $operation, $request, \%stranger);
+            next;
+        }
+
+        $request{ $operation->{id} } = $request;
+        kept_out($id, $operation, $request, \%s, \%stranger, \%narrow,
+            $source);
+        foreign($id, $operation, $request, \%s, $document)
+            if $name eq 'partner';
+
+        my $r = $s{ask}->(@$request);
+        like $r->status, qr/\A2/, "$id: who may is served" or diag $r->body;
+    }
+
+    is_deeply [sort keys %seen], [sort map {
+        my $item = $source->{paths}{$_};
+        my $path = $_;
+        map { uc . " $path" } grep { ref $item->{$_} eq 'HASH'
+            && $item->{$_}{operationId} } keys %$item;
+    } keys %{ $source->{paths} }], "$name: every operation was tried";
+
+    return (\%s, \%request, $key);
+}
+
+
+# Public ones do not look at who asks; one that is shown a secret in its body
+# does not take another one beside it (RFC 6749, section 2.3).
+
+sub open_to_all {
+    my ($id, $operation, $request, $stranger) = @_;
+    my $shown = grep { ref $_->[2] eq 'HASH' && $_->[2]{client_secret} }
+        @{ $operation->{bodies} };
+    my %got = map {
+        $_ => $nginx->request(@$request, token => $stranger->{$_})->status
+    } keys %$stranger;
+
+    is_deeply \%got, { map {
+            $_ => $shown && defined $stranger->{$_} ? 400 : 200
+        } keys %$stranger }, "$id: public, whoever asks";
+    return;
+}
+
+
+# Nobody: 401.  Somebody who may other things: 403.
+
+sub kept_out {
+    my ($id, $operation, $request, $s, $stranger, $narrow, $source) = @_;
+    my $permission = $source->{paths}{ $operation->{path} }
         { lc $operation->{method} }{'x-permission'};
-}
-
-sub lacking {
-    my ($wanted) = @_;
-    my $all = $wanted =~ s/:.*/:*/r;
-    my $roles = $source->{'x-roles'};
-
-    return grep {
-        my $role = $_;
-        !grep { $_ eq $wanted || $_ eq $all || $_ eq '*' } @{ $roles->{$role} };
-    } sort keys %$roles;
-}
-
-
-my @operations = $document->operations;
-my %is_parameter = map { ($_->{name} => 1) }
-    map { $document->parameters_in($_, 'path') } @operations;
-my (%seen, %request, @named);
-
-for my $operation (@operations) {
-    my $id = $operation->{id};
-
-    $seen{"$operation->{method} $operation->{path}"} = 1;
-
-    # takes a form, which is a credential itself: t/oauth.t
-    next if $id eq 'oauth_token';
-
-    my $request = $document->prepared($operation, \&ask, $forget);
-
-    if (!ok $request, "$id: a request that works is found") {
-        next;
-    }
-
-    if ($operation->{public}) {
-        my %open = map {
-            $_ => $nginx->request(@$request, token => $stranger{$_})->status
-        } keys %stranger;
-        is_deeply \%open, { map { $_ => 200 } keys %stranger },
-            "$id: public, whoever asks";
-        next;
-    }
-
-    $request{$id} = $request;
     my $before = state();
     my (%got, %wanted);
 
-    for my $who (keys %stranger) {
-        my $r = $nginx->request(@$request, token => $stranger{$who});
+    for my $who (keys %$stranger) {
+        my $r = $nginx->request(@$request, token => $stranger->{$who});
         $wanted{$who} = '401 with a challenge';
-        $got{$who} = $r->status . ($r->header('WWW-Authenticate') ? ' with '
-            . 'a challenge' : '');
+        $got{$who} = $r->status
+            . ($r->header('WWW-Authenticate') ? ' with a challenge' : '');
     }
 
-    my $permission = permission($operation);
     my %limited = (
-        'no role'              => token(roles => []),
-        'a role of nobody\'s'  => token(roles => ['operator-admin']),
-        (map { ("the role $_"  => token(roles => [$_])) }
-            lacking($permission)),
-        (map { ("a key for $_" => $narrow{$_}{key}) }
-            grep { $_ ne $permission } keys %narrow),
+        'no role'              => $s->{admin}->(roles => []),
+        'a role of nobody\'s'  => $s->{admin}->(roles => ['somebody']),
+        (map { ("the role $_"  => $s->{admin}->(roles => [$_])) }
+            lacking($permission, $source->{'x-roles'})),
+        (map { ("a key for $_" => $narrow->{$_}{text}) }
+            grep { $_ ne $permission } keys %$narrow),
     );
 
     for my $who (keys %limited) {
-        my $r = ask(@$request, token => $limited{$who});
+        my $r = $s->{ask}->(@$request, token => $limited{$who});
         $wanted{$who} = '403 permission_denied';
         $got{$who} = $r->status . ' ' . $r->code;
     }
@@ -197,36 +223,39 @@ for my $operation (@operations) {
     is_deeply [grep { !$operation->{responses}{$_} } 401, 403], [],
         "$id: and the document says so";
     is state(), $before, "$id: nor changes anything";
-
-    foreign($operation, $request);
-
-    my $r = ask(@$request);
-    like $r->status, qr/\A2/, "$id: who may is served" or diag $r->body;
+    return;
 }
 
-cmp_ok scalar @named, '>', 1, 'some take such an id in the query' or
-    diag "@named";
-is_deeply [sort keys %seen], [sort map {
-    my $path = $_;
-    map { uc . " $path" } grep { ref $source->{paths}{$path}{$_} eq 'HASH'
-        && $source->{paths}{$path}{$_}{operationId} }
-        keys %{ $source->{paths}{$path} };
-} keys %{ $source->{paths} }], 'every operation was tried';
+
+# Roles that do not include a permission.
+
+sub lacking {
+    my ($wanted, $roles) = @_;
+    my $all = $wanted =~ s/:.*/:*/r;
+
+    return grep {
+        my $role = $_;
+        !grep { $_ eq $wanted || $_ eq $all || $_ eq '*' } @{ $roles->{$role} };
+    } sort keys %$roles;
+}
 
 
 # Another partner finds nothing by the ids of the first one's, in paths and in
 # parameters of the same name; where nothing is named, it is told of none.
 
+my @named;
+
 sub foreign {
-    my ($operation, $request) = @_;
+    my ($id, $operation, $request, $s, $document) = @_;
     my ($method, $url, %o) = @$request;
-    my $id = $operation->{id};
+    my %is_parameter = map { ($_->{name} => 1) }
+        map { $document->parameters_in($_, 'path') } $document->operations;
     my @urls = $url;
 
     for my $name (grep { $is_parameter{$_} } map { $_->{name} }
         $document->parameters_in($operation, 'query'))
     {
-        my $value = $document->some($name, \&ask) or next;
+        my $value = $document->some($name, $s->{ask}) or next;
         push @urls, "$url?$name=$value";
         push @named, "$id by $name";
     }
@@ -239,7 +268,8 @@ sub foreign {
     my $before = state($acme);
 
     for my $url (@urls) {
-        my $r = ask($method, $url, %o, token => token(partner => 'globex'));
+        my $r = $s->{ask}->($method, $url, %o,
+            token => $s->{admin}->(partner => 'globex'));
         my $body = $r->body;
 
         is $r->status, 404, "$id: another partner's is not found"
@@ -260,20 +290,67 @@ sub foreign {
 }
 
 
-# A partner who is suspended: whatever they show
+# --- the surfaces -----------------------------------------------------------------
 
-is ask(GET => "$base/tenants", token => $key->{key})->status, 200,
-    'a key of a partner who is active is good';
+sub partner_key {
+    my $r = $nginx->request(POST => '/api/partners/api-keys',
+        token => token(), json => { name => 'Machine', scopes => [@_] });
+    $r->status == 201 or die $r->body;
+    return { id => $r->json->{api_key}, text => $r->json->{key} };
+}
+
+sub operator_key {
+    my $text = $postgres->value('select prov.operator_key_add(?, ?)',
+        'Machine', [@_]);
+    $text =~ /_([0-9a-f]{8})(.{4})(.{4})(.{4})(.{12})_/ or die $text;
+    return { id => "$1-$2-$3-$4-$5", text => $text };
+}
+
+is_deeply [sort keys %elsewhere], [sort map { m{(\w+)\.json\z} } grep {
+    JSON::PP->new->utf8->decode($nginx->read_file($_))->{paths}
+} glob "$FindBin::Bin/../conf/openapi/*.json"], 'every surface is here';
+
+surface('operator', base => '/api/admin', read => '/partners',
+    admin => \&operator_token, key => \&operator_key,
+    narrow => ['partner:read'],
+    other  => sub { partner_key('tenant:*', 'audit:read')->{text} },
+    revoke => sub { $postgres->value('select prov.operator_key_revoke(?)',
+        $_[0]{text}) });
+
+my ($s, $request, $key) = surface('partner', base => '/api/partners',
+    read => '/tenants', admin => \&token, key => \&partner_key,
+    narrow => ['tenant:read', 'api_key:read'],
+    other  => sub { operator_key('partner:*')->{text} },
+    revoke => sub { $nginx->request(DELETE => '/api/partners/api-keys/'
+        . $_[0]{id}, token => token()) });
+
+cmp_ok scalar @named, '>', 1, 'some take another\'s id in the query';
+
+
+# --- a partner who is suspended: whatever they show -------------------------------
+
+my $tenants = '/api/partners/tenants';
+my $bought = $s->{ask}->(POST => '/api/partners/oauth/token',
+    token => undef, headers => { 'Content-Type' =>
+    'application/x-www-form-urlencoded' }, body => 'grant_type='
+    . "client_credentials&client_secret=$key->{text}&client_id="
+    . $key->{id} =~ tr/-//dr)->json->{access_token};
+my %shown = ('a token' => token(), 'a key' => $key->{text},
+    'a token of the gateway\'s' => $bought);
+
+is $s->{ask}->(GET => $tenants, token => $shown{$_})->status, 200,
+    "$_ is good as long as its partner is active" for sort keys %shown;
+
 $postgres->sql(q{update prov.partners set status = 'suspended'
     where slug = 'acme'});
-my %shown = (token => token(), key => $key->{key});
-wait_until 'the suspension counts for keys, too', sub {
-    ask(GET => "$base/tenants", token => $key->{key})->status == 403;
+wait_until 'the suspension counts for all of them', sub {
+    !grep { $s->{ask}->(GET => $tenants, token => $_)->status != 403 }
+        values %shown;
 };
 
-for my $id (sort keys %request) {
+for my $id (sort keys %$request) {
     my %got = map {
-        my $r = ask(@{ $request{$id} }, token => $shown{$_});
+        my $r = $s->{ask}->(@{ $request->{$id} }, token => $shown{$_});
         ($_ => $r->status . ' ' . $r->code);
     } keys %shown;
     is_deeply \%got, { map { $_ => '403 partner_unknown' } keys %shown },

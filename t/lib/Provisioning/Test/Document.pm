@@ -42,7 +42,8 @@ sub served {
 }
 
 
-# Takes away what earlier requests have made.  Keys whose ids are given stay.
+# Takes away what earlier requests have made.  Keys whose ids are given stay,
+# and so do the harness's partners and the operators, who are one, too.
 
 sub forget {
     my ($postgres, @keys) = @_;
@@ -51,6 +52,10 @@ sub forget {
         'delete from prov.idempotency';
     $postgres->sql('delete from prov.api_keys where not id::text'
         . ' = any (?)', \@keys);
+    $postgres->sql("delete from prov.$_ where id in (select id from"
+        . q{ prov.partners where slug not in ('acme', 'globex')
+             and id <> 'ffffffff-ffff-ffff-ffff-ffffffffffff')})
+        for qw(quotas partners);
 
     return;
 }
@@ -102,7 +107,8 @@ sub operation {
 
     for my $type (sort keys %{ $body->{content} || {} }) {
         my $found = $self->examples($body->{content}{$type});
-        push @bodies, map { [$_, $type, $found->{$_}] } sort keys %$found;
+        push @bodies, map { [$_, $type, $self->replaced($found->{$_})] }
+            sort keys %$found;
     }
 
     return {
@@ -119,6 +125,27 @@ sub operation {
         responses  => { map { $_ => $self->resolve($o->{responses}{$_}) }
                         keys %{ $o->{responses} } },
     };
+}
+
+
+# replace(client_secret => …): examples have these members' values instead,
+# since those of the document's own are nobody's.
+
+sub replace {
+    my ($self, %values) = @_;
+
+    $self->{replace} = \%values;
+    delete $self->{operations};
+    return $self;
+}
+
+sub replaced {
+    my ($self, $value) = @_;
+    my $new = $self->{replace} || {};
+
+    return $value if ref $value ne 'HASH';
+    return { %$value, map { $_ => $new->{$_} }
+        grep { exists $value->{$_} } keys %$new };
 }
 
 
@@ -188,8 +215,17 @@ sub request {
     my ($self, $operation, $values, $body) = @_;
 
     return [$operation->{method}, $self->url($operation, $values),
-        $body ? (json => $body->[2],
+        $operation->{public} ? (token => undef) : (),
+        $body ? (content($body->[1], $body->[2]),
                  headers => { 'Content-Type' => $body->[1] }) : ()];
+}
+
+sub content {
+    my ($type, $value) = @_;
+
+    return (json => $value) if $type =~ /json\z/;
+    return (body => join '&', map { escaped($_) . '=' . escaped($value->{$_}) }
+        sort keys %$value);
 }
 
 
@@ -269,7 +305,9 @@ sub fill {
             grep { $_->{method} eq 'POST' && $_->{path} !~ /\{/ }
                 $self->operations);
 
-        for my $maker (@makers) {
+        # twice: a list may have something once something was made
+
+        for my $maker (@makers, @makers) {
             $values->{$name} = $self->made($maker, $ask, $values, $name);
             last if defined $values->{$name};
         }

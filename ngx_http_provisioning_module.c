@@ -44,8 +44,12 @@ static char *ngx_http_provisioning_audit_attempts(ngx_conf_t *cf,
 static char *ngx_http_provisioning_pass(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+static ngx_int_t ngx_http_provisioning_schema(ngx_conf_t *cf,
+    ngx_str_t *value, ngx_array_t **schemas);
+static ngx_uint_t ngx_http_provisioning_same(prov_openapi_api_t *api,
+    ngx_str_t *file, ngx_array_t *schemas);
 static prov_openapi_api_t *ngx_http_provisioning_document(ngx_conf_t *cf,
-    ngx_str_t *name);
+    ngx_str_t *name, ngx_array_t *schemas);
 static ngx_int_t ngx_http_provisioning_prefix(ngx_conf_t *cf,
     ngx_str_t *value, ngx_str_t *prefix);
 static void ngx_http_provisioning_here(ngx_conf_t *cf,
@@ -125,7 +129,7 @@ static ngx_command_t  ngx_http_provisioning_commands[] = {
       NULL },
 
     { ngx_string("provisioning_api"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_provisioning_api,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -546,7 +550,7 @@ ngx_http_provisioning_roles(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_http_provisioning_here(cf, plcf);
 
-    plcf->roles = ngx_http_provisioning_document(cf, &value[1]);
+    plcf->roles = ngx_http_provisioning_document(cf, &value[1], NULL);
 
     return plcf->roles ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
@@ -569,14 +573,17 @@ ngx_http_provisioning_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* provisioning_api document [prefix=path]; */
+/* provisioning_api document [prefix=path] [schema=name:file ...]; */
 
 static char *
 ngx_http_provisioning_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     prov_request_conf_t *plcf = conf;
 
-    ngx_str_t  *value;
+    ngx_int_t     rc;
+    ngx_str_t    *value, prefix;
+    ngx_uint_t    i;
+    ngx_array_t  *schemas;
 
     if (plcf->api) {
         return "is duplicate";
@@ -586,19 +593,34 @@ ngx_http_provisioning_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_http_provisioning_here(cf, plcf);
 
-    plcf->api = ngx_http_provisioning_document(cf, &value[1]);
+    schemas = NULL;
+    ngx_str_null(&prefix);
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "schema=", 7) == 0) {
+            rc = ngx_http_provisioning_schema(cf, &value[i], &schemas);
+
+        } else if (prefix.data
+                   && ngx_strncmp(value[i].data, "prefix=", 7) == 0)
+        {
+            return "has more than one prefix";
+
+        } else {
+            rc = ngx_http_provisioning_prefix(cf, &value[i], &prefix);
+        }
+
+        if (rc != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    plcf->api = ngx_http_provisioning_document(cf, &value[1], schemas);
     if (plcf->api == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    plcf->prefix = plcf->api->base;
-
-    if (cf->args->nelts == 3
-        && ngx_http_provisioning_prefix(cf, &value[2], &plcf->prefix)
-           != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
+    plcf->prefix = prefix.data ? prefix : plcf->api->base;
 
     return NGX_CONF_OK;
 }
@@ -631,10 +653,116 @@ ngx_http_provisioning_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* Adds schema=name:file to those that were given before it. */
+
+static ngx_int_t
+ngx_http_provisioning_schema(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_array_t **schemas)
+{
+    u_char                 *p, *last;
+    ngx_uint_t              i;
+    prov_openapi_schema_t  *schema, one;
+
+    last = value->data + value->len;
+
+    one.name.data = value->data + 7;
+    p = ngx_strlchr(one.name.data, last, ':');
+
+    if (p == NULL || p == one.name.data || p + 1 == last) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", expected "
+                           "\"schema=component:file\"", value);
+        return NGX_ERROR;
+    }
+
+    one.name.len = p - one.name.data;
+    one.file.data = p + 1;
+    one.file.len = last - (p + 1);
+
+    if (ngx_conf_full_name(cf->cycle, &one.file, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (*schemas == NULL) {
+        *schemas = ngx_array_create(cf->pool, 2,
+                                    sizeof(prov_openapi_schema_t));
+        if (*schemas == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    schema = (*schemas)->elts;
+
+    for (i = 0; i < (*schemas)->nelts; i++) {
+        if (schema[i].name.len == one.name.len
+            && ngx_strncmp(schema[i].name.data, one.name.data, one.name.len)
+               == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "the schema \"%V\" is given more than once",
+                               &one.name);
+            return NGX_ERROR;
+        }
+    }
+
+    schema = ngx_array_push(*schemas);
+    if (schema == NULL) {
+        return NGX_ERROR;
+    }
+
+    *schema = one;
+
+    return NGX_OK;
+}
+
+
+/* Whether it was loaded from that file, with those schemas. */
+
+static ngx_uint_t
+ngx_http_provisioning_same(prov_openapi_api_t *api, ngx_str_t *file,
+    ngx_array_t *schemas)
+{
+    ngx_uint_t              i;
+    prov_openapi_schema_t  *one, *two;
+
+    if (api->file.len != file->len
+        || ngx_strncmp(api->file.data, file->data, file->len) != 0)
+    {
+        return 0;
+    }
+
+    if (api->schemas == NULL || schemas == NULL) {
+        return api->schemas == schemas;
+    }
+
+    if (api->schemas->nelts != schemas->nelts) {
+        return 0;
+    }
+
+    one = api->schemas->elts;
+    two = schemas->elts;
+
+    for (i = 0; i < schemas->nelts; i++) {
+        if (one[i].name.len != two[i].name.len
+            || one[i].file.len != two[i].file.len
+            || ngx_strncmp(one[i].name.data, two[i].name.data,
+                           one[i].name.len) != 0
+            || ngx_strncmp(one[i].file.data, two[i].file.data,
+                           one[i].file.len) != 0)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /* The document of that file name, loaded once however often it is named. */
 
 static prov_openapi_api_t *
-ngx_http_provisioning_document(ngx_conf_t *cf, ngx_str_t *name)
+ngx_http_provisioning_document(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_array_t *schemas)
 {
     ngx_str_t                           file;
     ngx_uint_t                          i;
@@ -653,9 +781,7 @@ ngx_http_provisioning_document(ngx_conf_t *cf, ngx_str_t *name)
     api = pmcf->apis.elts;
 
     for (i = 0; i < pmcf->apis.nelts; i++) {
-        if (api[i]->file.len == file.len
-            && ngx_strncmp(api[i]->file.data, file.data, file.len) == 0)
-        {
+        if (ngx_http_provisioning_same(api[i], &file, schemas)) {
             return api[i];
         }
     }
@@ -667,7 +793,8 @@ ngx_http_provisioning_document(ngx_conf_t *cf, ngx_str_t *name)
 
     ngx_memzero(&fault, sizeof(prov_fault_t));
 
-    *api = prov_openapi_load(cf->pool, cf->temp_pool, cf->log, &file, &fault);
+    *api = prov_openapi_load(cf->pool, cf->temp_pool, cf->log, &file, schemas,
+                             &fault);
 
     if (*api) {
         return *api;

@@ -91,6 +91,14 @@ typedef struct {
 typedef struct prov_openapi_node_s  prov_openapi_node_t;
 
 
+/* A schema of the operator's, in the place of one of the document's. */
+
+typedef struct {
+    ngx_str_t               name;       /* of the component */
+    ngx_str_t               file;       /* full name */
+} prov_openapi_schema_t;
+
+
 struct prov_openapi_api_s {
     ngx_str_t               file;       /* full name of the root document */
     ngx_str_t               base;       /* path of servers[0].url, without a
@@ -102,6 +110,7 @@ struct prov_openapi_api_s {
     ngx_array_t             permissions;/* ngx_str_t, sorted */
     ngx_array_t             roles;      /* prov_openapi_role_t, sorted */
     ngx_array_t             files;      /* ngx_str_t: all that was read */
+    ngx_array_t            *schemas;    /* as they were given; may be NULL */
     ngx_str_t               document;   /* bundled, without x-*, as served */
     prov_openapi_node_t    *routes;
     unsigned                partnerless:1;  /* callers act for no partner */
@@ -117,12 +126,14 @@ typedef struct {
 
 
 /*
- * Reads, bundles, checks and compiles the document in file (a full path).
- * pool keeps the result; temp is used while loading and may be destroyed
+ * Reads, bundles, checks and compiles the document in file (a full path),
+ * with schemas (prov_openapi_schema_t; may be NULL) in the places of the
+ * components that they name and that are of other files.  pool keeps the result; temp is used while loading and may be destroyed
  * afterwards.  NULL with *fault filled in (its strings are in pool).
  */
 prov_openapi_api_t *prov_openapi_load(ngx_pool_t *pool, ngx_pool_t *temp,
-    ngx_log_t *log, ngx_str_t *file, prov_fault_t *fault);
+    ngx_log_t *log, ngx_str_t *file, ngx_array_t *schemas,
+    prov_fault_t *fault);
 
 /*
  * Finds the operation for a method ("GET", "HEAD", …) and a raw, still

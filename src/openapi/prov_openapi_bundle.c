@@ -286,6 +286,8 @@ prov_openapi_serve(prov_openapi_load_t *load)
         }
     }
 
+    prov_openapi_replace_examples(load);
+
     load->api->document = prov_json_text(load->pool, load->root);
 
     if (load->api->document.data == NULL) {

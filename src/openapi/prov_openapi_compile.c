@@ -84,7 +84,7 @@ prov_openapi_check_examples(prov_openapi_load_t *load)
 
             rc = prov_openapi_member(load, at, "schema", &schema);
 
-            if (rc == NGX_DECLINED) {
+            if (rc == NGX_DECLINED || prov_openapi_replaced(load, at)) {
                 continue;
             }
 

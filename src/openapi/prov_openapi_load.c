@@ -19,7 +19,7 @@ static ngx_int_t prov_openapi_load_enter(prov_openapi_load_t *load);
 
 prov_openapi_api_t *
 prov_openapi_load(ngx_pool_t *pool, ngx_pool_t *temp, ngx_log_t *log,
-    ngx_str_t *file, prov_fault_t *fault)
+    ngx_str_t *file, ngx_array_t *schemas, prov_fault_t *fault)
 {
     prov_openapi_api_t   api;
     prov_openapi_load_t  load;
@@ -43,6 +43,7 @@ prov_openapi_load(ngx_pool_t *pool, ngx_pool_t *temp, ngx_log_t *log,
     }
 
     load.api->file = *file;
+    load.api->schemas = schemas;
 
     if (prov_openapi_load_init(&load, file) != NGX_OK
         || prov_openapi_load_steps(&load) != NGX_OK)
@@ -109,7 +110,8 @@ prov_openapi_load_steps(prov_openapi_load_t *load)
     load->root = files[0].json;
 
     if (prov_openapi_load_version(load) != NGX_OK
-        || prov_openapi_bundle(load) != NGX_OK)
+        || prov_openapi_bundle(load) != NGX_OK
+        || prov_openapi_replace_check(load) != NGX_OK)
     {
         return NGX_ERROR;
     }

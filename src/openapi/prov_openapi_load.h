@@ -117,9 +117,13 @@ typedef struct {
     ngx_str_t               pointer;  /* where it is now */
     ngx_str_t               origin;   /* where it was, in that file */
     ngx_uint_t              file;     /* index in load->files */
+    ngx_str_t               target;   /* where the "$ref" leads, */
+    ngx_uint_t              asked;    /* and in which file: the same as
+                                         above unless it was replaced */
     prov_openapi_kind_e     kind;
     ngx_str_t               name;     /* in its section of "components" */
     json_t                 *json;
+    unsigned                replaced:1;  /* by a schema of the operator's */
 } prov_openapi_moved_t;
 
 
@@ -229,6 +233,14 @@ prov_openapi_part_t *prov_openapi_part(prov_openapi_load_t *load,
 ngx_int_t prov_openapi_follow(prov_openapi_load_t *load,
     prov_openapi_at_t *at);
 ngx_int_t prov_openapi_serve(prov_openapi_load_t *load);
+
+/* prov_openapi_replace.c */
+ngx_int_t prov_openapi_replace(prov_openapi_load_t *load,
+    prov_openapi_moved_t *moved, prov_openapi_at_t *ref, json_t **json);
+ngx_int_t prov_openapi_replace_check(prov_openapi_load_t *load);
+ngx_uint_t prov_openapi_replaced(prov_openapi_load_t *load,
+    prov_openapi_at_t *media);
+void prov_openapi_replace_examples(prov_openapi_load_t *load);
 
 /* prov_openapi_compile.c */
 ngx_int_t prov_openapi_compile(prov_openapi_load_t *load,

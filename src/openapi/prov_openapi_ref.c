@@ -321,6 +321,7 @@ prov_openapi_ref_move(prov_openapi_load_t *load, prov_openapi_kind_e kind,
     ngx_uint_t file, prov_openapi_at_t *target, prov_openapi_at_t *ref,
     ngx_str_t *to)
 {
+    json_t                *json;
     ngx_uint_t             i;
     prov_openapi_moved_t   piece, *moved;
 
@@ -328,8 +329,8 @@ prov_openapi_ref_move(prov_openapi_load_t *load, prov_openapi_kind_e kind,
 
     for (i = 0; i < load->moved.nelts; i++) {
 
-        if (moved[i].file == file && moved[i].kind == kind
-            && prov_openapi_compare(&moved[i].origin, &target->pointer) == 0)
+        if (moved[i].asked == file && moved[i].kind == kind
+            && prov_openapi_compare(&moved[i].target, &target->pointer) == 0)
         {
             *to = moved[i].pointer;
             return NGX_OK;
@@ -348,14 +349,20 @@ prov_openapi_ref_move(prov_openapi_load_t *load, prov_openapi_kind_e kind,
     piece.file = file;
     piece.kind = kind;
     piece.origin = target->pointer;
+    piece.asked = file;
+    piece.target = target->pointer;
 
-    if (prov_openapi_ref_name(load, &piece) != NGX_OK) {
+    json = target->json;
+
+    if (prov_openapi_ref_name(load, &piece) != NGX_OK
+        || prov_openapi_replace(load, &piece, ref, &json) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
     /* the original stays as it is: another reference may lead inside it */
 
-    piece.json = json_deep_copy(target->json);
+    piece.json = json_deep_copy(json);
 
     if (piece.json == NULL
         || prov_json_give(load->temp, piece.json) != NGX_OK)

@@ -437,7 +437,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     name.data = (u_char *) file[0].name;
     name.len = strlen(file[0].name);
 
-    api = prov_openapi_load(pool, temp, ngx_shim_log(), &name, &fault);
+    api = prov_openapi_load(pool, temp, ngx_shim_log(), &name, NULL, &fault);
 
     /* what was read needs it no more */
 

@@ -108,7 +108,7 @@ load(ngx_str_t *file, prov_openapi_api_t **api, ngx_pool_t *pool,
         return 3;
     }
 
-    *api = prov_openapi_load(pool, temp, ngx_shim_log(), file, fault);
+    *api = prov_openapi_load(pool, temp, ngx_shim_log(), file, NULL, fault);
 
     ngx_destroy_pool(temp);
 

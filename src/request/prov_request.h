@@ -217,6 +217,15 @@ struct prov_request_ctx_s {
 extern ngx_module_t  ngx_http_provisioning_module;
 
 
+/* prov_request_directives.c: what a location is told; the rest is in
+   prov_request_limit_conf.c */
+char *prov_request_set_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *prov_request_set_require(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *prov_request_set_roles(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *prov_request_set_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *prov_request_set_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
 /* prov_request_merge.c: what a location inherits, and what it must not */
 char *prov_request_merge(ngx_conf_t *cf, prov_request_conf_t *prev,
     prov_request_conf_t *conf);
@@ -269,7 +278,7 @@ ngx_int_t prov_request_limit(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 ngx_int_t prov_request_limit_headers(ngx_http_request_t *r);
 
 /* prov_request_limit_conf.c: provisioning_limit */
-char *prov_request_limit_conf(ngx_conf_t *cf, prov_request_conf_t *conf);
+char *prov_request_set_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t prov_request_limit_merge(ngx_conf_t *cf, prov_request_conf_t *prev,
     prov_request_conf_t *conf);
 
@@ -413,8 +422,8 @@ ngx_int_t prov_request_body_filter(ngx_http_request_t *r, ngx_chain_t *in);
 void prov_request_filter_init(void);
 
 /* prov_request_attempts.c: what was tried in vain */
-char *prov_request_attempts_set(ngx_conf_t *cf,
-    prov_request_main_conf_t *pmcf);
+char *prov_request_set_audit_attempts(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 ngx_int_t prov_request_attempts_init_worker(ngx_cycle_t *cycle);
 void prov_request_attempts_exit_worker(void);
 ngx_int_t prov_request_attempt(ngx_http_request_t *r);

@@ -88,8 +88,10 @@ static void prov_attempts_answered(prov_db_query_t *q);
 /* provisioning_audit_attempts off | [buffer=number] [interval=time]; */
 
 char *
-prov_request_attempts_set(ngx_conf_t *cf, prov_request_main_conf_t *pmcf)
+prov_request_set_audit_attempts(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    prov_request_main_conf_t *pmcf = conf;
+
     ngx_int_t    n, ms;
     ngx_str_t   *value, time;
     ngx_uint_t   i;

@@ -20,32 +20,34 @@ static ngx_int_t prov_limit_conf_policy(ngx_conf_t *cf,
 /* provisioning_limit zone rate=… [burst=…] [key=…] [dry_run]; */
 
 char *
-prov_request_limit_conf(ngx_conf_t *cf, prov_request_conf_t *conf)
+prov_request_set_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    prov_request_conf_t *plcf = conf;
+
     ngx_str_t             *value;
     ngx_uint_t             i;
     prov_request_limit_t  *limit, *other;
 
     value = cf->args->elts;
 
-    if (conf->limits == NULL) {
-        conf->limits = ngx_array_create(cf->pool, 2,
+    if (plcf->limits == NULL) {
+        plcf->limits = ngx_array_create(cf->pool, 2,
                                         sizeof(prov_request_limit_t));
-        if (conf->limits == NULL) {
+        if (plcf->limits == NULL) {
             return NGX_CONF_ERROR;
         }
     }
 
-    if (conf->limits->nelts == PROV_REQUEST_LIMITS) {
+    if (plcf->limits->nelts == PROV_REQUEST_LIMITS) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "more than %d \"provisioning_limit\" here",
                            PROV_REQUEST_LIMITS);
         return NGX_CONF_ERROR;
     }
 
-    other = conf->limits->elts;
+    other = plcf->limits->elts;
 
-    for (i = 0; i < conf->limits->nelts; i++) {
+    for (i = 0; i < plcf->limits->nelts; i++) {
         if (other[i].name.len == value[1].len
             && ngx_memcmp(other[i].name.data, value[1].data, value[1].len)
                == 0)
@@ -57,7 +59,7 @@ prov_request_limit_conf(ngx_conf_t *cf, prov_request_conf_t *conf)
         }
     }
 
-    limit = ngx_array_push(conf->limits);
+    limit = ngx_array_push(plcf->limits);
     if (limit == NULL) {
         return NGX_CONF_ERROR;
     }

@@ -1,6 +1,6 @@
 /*
- * What a request for a token says, between the file that reads it and the one
- * that answers it.
+ * A request for a token, between the file that reads it, the one that decides
+ * and the one that signs and answers.
  */
 
 #ifndef _PROV_HANDLER_OAUTH_H_INCLUDED_
@@ -22,12 +22,33 @@ typedef struct {
 } prov_oauth_form_t;
 
 
+typedef struct {
+    ngx_http_request_t    *request;
+    prov_auth_signer_t    *signer;
+    prov_oauth_form_t      form;
+    ngx_str_t              scopes[PROV_AUTH_MAX_ROLES];
+    ngx_uint_t             nscopes;
+    prov_auth_signing_t    signing;
+} prov_oauth_t;
+
+
 /*
  * Reads the body, and the Authorization header.  NGX_OK; NGX_DECLINED: *what
  * says what is wrong; NGX_ERROR: no memory.
  */
 ngx_int_t prov_oauth_form(ngx_http_request_t *r, prov_oauth_form_t *form,
     const char **what);
+
+/*
+ * Signs a token with the scopes that have been found and answers it.
+ * NGX_AGAIN: that comes later; else what to finalize with.
+ */
+ngx_int_t prov_oauth_sign(ngx_http_request_t *r, prov_oauth_t *oauth,
+    prov_auth_identity_t *identity);
+
+/* RFC 6749, section 5.2; both texts are literals without quotation marks */
+ngx_int_t prov_oauth_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *error, const char *description);
 
 
 #endif /* _PROV_HANDLER_OAUTH_H_INCLUDED_ */

@@ -1,0 +1,268 @@
+/*
+ * The answer to a request for a token: the token, signed in a thread where
+ * that is RSA, because RSA takes longer than a worker should be held up for;
+ * or what is wrong.  Nobody may keep either.
+ */
+
+#include "handlers/prov_handler_oauth.h"
+
+#if (NGX_THREADS)
+#include <ngx_thread_pool.h>
+#endif
+
+
+static ngx_int_t prov_oauth_answer(ngx_http_request_t *r,
+    prov_oauth_t *oauth);
+static u_char *prov_oauth_scope(u_char *p, prov_oauth_t *oauth);
+static ngx_int_t prov_oauth_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *body);
+
+#if (NGX_THREADS)
+static ngx_int_t prov_oauth_post(ngx_http_request_t *r, prov_oauth_t *oauth);
+static void prov_oauth_thread(void *data, ngx_log_t *log);
+static void prov_oauth_done(ngx_event_t *ev);
+static void prov_oauth_wait(ngx_http_request_t *r);
+#endif
+
+
+ngx_int_t
+prov_oauth_sign(ngx_http_request_t *r, prov_oauth_t *oauth,
+    prov_auth_identity_t *identity)
+{
+    if (prov_auth_sign_prepare(oauth->signer, identity, oauth->scopes,
+                               oauth->nscopes, &oauth->signing)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+#if (NGX_THREADS)
+
+    if (oauth->signer->keys[0].rsa) {
+        return prov_oauth_post(r, oauth);
+    }
+
+#endif
+
+    prov_auth_sign(&oauth->signing);
+
+    return prov_oauth_answer(r, oauth);
+}
+
+
+/* {access_token, token_type, expires_in, scope} (RFC 6749, section 5.1) */
+
+static ngx_int_t
+prov_oauth_answer(ngx_http_request_t *r, prov_oauth_t *oauth)
+{
+    u_char      *p;
+    size_t       len;
+    ngx_str_t    body;
+    ngx_uint_t   i;
+
+    if (oauth->signing.token == NULL) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "libjwt could not sign a token with the key \"%V\" of "
+                      "provisioning_signer \"%V\"",
+                      &oauth->signer->keys[0].kid, &oauth->signer->name);
+        return NGX_ERROR;
+    }
+
+    len = ngx_strlen(oauth->signing.token)
+          + sizeof("{\"access_token\":\"\",\"token_type\":\"Bearer\","
+                   "\"expires_in\":,\"scope\":\"\"}")
+          + NGX_TIME_T_LEN;
+
+    for (i = 0; i < oauth->nscopes; i++) {
+        len += oauth->scopes[i].len + 1;
+    }
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    body.data = p;
+
+    p = ngx_sprintf(p, "{\"access_token\":\"%s\",\"token_type\":\"Bearer\","
+                    "\"expires_in\":%T,\"scope\":\"",
+                    oauth->signing.token, oauth->signer->lifetime);
+    p = prov_oauth_scope(p, oauth);
+    p = ngx_sprintf(p, "\"}");
+
+    body.len = p - body.data;
+
+    return prov_oauth_send(r, NGX_HTTP_OK, &body);
+}
+
+
+/* of characters that need no escape */
+
+static u_char *
+prov_oauth_scope(u_char *p, prov_oauth_t *oauth)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < oauth->nscopes; i++) {
+        if (i) {
+            *p++ = ' ';
+        }
+
+        p = ngx_cpymem(p, oauth->scopes[i].data, oauth->scopes[i].len);
+    }
+
+    return p;
+}
+
+
+ngx_int_t
+prov_oauth_error(ngx_http_request_t *r, ngx_uint_t status, const char *error,
+    const char *description)
+{
+    u_char     *p;
+    ngx_str_t   body;
+
+    static ngx_str_t  basic = ngx_string("Basic realm=\"provisioning\"");
+
+    if (status == NGX_HTTP_UNAUTHORIZED
+        && prov_request_header_out(r, "WWW-Authenticate", &basic) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    p = ngx_pnalloc(r->pool, sizeof("{\"error\":\"\","
+                                    "\"error_description\":\"\"}")
+                             + ngx_strlen(error) + ngx_strlen(description));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    body.data = p;
+    body.len = ngx_sprintf(p, "{\"error\":\"%s\",\"error_description\":"
+                           "\"%s\"}", error, description)
+               - p;
+
+    return prov_oauth_send(r, status, &body);
+}
+
+
+static ngx_int_t
+prov_oauth_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *body)
+{
+    ngx_int_t  rc;
+
+    static ngx_str_t  json = ngx_string("application/json");
+    static ngx_str_t  no_store = ngx_string("no-store");
+    static ngx_str_t  no_cache = ngx_string("no-cache");
+
+    if (prov_request_header_out(r, "Cache-Control", &no_store) != NGX_OK
+        || prov_request_header_out(r, "Pragma", &no_cache) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (r->request_body == NULL) {
+        rc = ngx_http_discard_request_body(r);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return prov_request_send(r, status, &json, body);
+}
+
+
+#if (NGX_THREADS)
+
+static ngx_int_t
+prov_oauth_post(ngx_http_request_t *r, prov_oauth_t *oauth)
+{
+    ngx_thread_task_t   *task;
+    prov_request_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_provisioning_module);
+
+    task = ngx_thread_task_alloc(r->pool, 0);
+    if (task == NULL) {
+        return NGX_ERROR;
+    }
+
+    task->ctx = oauth;
+    task->handler = prov_oauth_thread;
+    task->event.data = oauth;
+    task->event.handler = prov_oauth_done;
+    task->event.log = r->connection->log;
+
+    if (ngx_thread_task_post(ctx->conf->service->threads, task) != NGX_OK) {
+        /* the thread pool's queue is full, and has said so in the log */
+
+        if (prov_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "overloaded",
+                         "Too many requests are waiting for a thread; "
+                         "nothing was done.")
+            == NGX_ERROR)
+        {
+            return NGX_ERROR;
+        }
+
+        return prov_problem_retry(r, 1);
+    }
+
+    /* the request may be terminated from now on, but not freed */
+
+    r->main->blocked++;
+    r->aio = 1;
+    r->write_event_handler = prov_oauth_wait;
+
+    return NGX_AGAIN;
+}
+
+
+static void
+prov_oauth_thread(void *data, ngx_log_t *log)
+{
+    prov_oauth_t *oauth = data;
+
+    prov_auth_sign(&oauth->signing);
+}
+
+
+static void
+prov_oauth_done(ngx_event_t *ev)
+{
+    prov_oauth_t        *oauth;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    oauth = ev->data;
+    r = oauth->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    r->main->blocked--;
+    r->aio = 0;
+
+    if (r->write_event_handler != prov_oauth_wait) {
+        /* terminated meanwhile; its handler goes on with that */
+        c->write->handler(c->write);
+        return;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_finalize_request(r,
+                              prov_problem_final(r,
+                                                 prov_oauth_answer(r, oauth)));
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* its address says that nobody has terminated the request */
+
+static void
+prov_oauth_wait(ngx_http_request_t *r)
+{
+}
+
+#endif

@@ -129,6 +129,15 @@ from prov.tenants t, pg_temp.bulk('alpha', '{"tenants": [{"client_name": "C",
     "email": "n1@example.com"}]}') b
 where t.email = 'n1@example.com';
 
+-- a slug that is wished for, although one derived before it would be the same
+
+select is(pg_temp.said(b.body), 'made made',
+    'a derived slug keeps out of the way of one that is wished for')
+from pg_temp.bulk('alpha', '{"tenants": [
+    {"client_name": "Wished for", "email": "w1@example.com"},
+    {"client_name": "W", "email": "w2@example.com", "slug": "wished-for"}]}')
+    b;
+
 -- somebody else's slugs, which nobody here sees
 
 select is(pg_temp.said(b.body), 'slug_taken made made',

@@ -156,12 +156,12 @@ update prov.tenants set metadata = '{}' where email = 'Mail-2@example.com';
 select is(pg_temp.shown('{"metadata": {"new": "pair"}}'), '',
     'and not when it is gone');
 update prov.tenants set updated_at = '2026-01-01Z'
-where email = 'Mail-6@example.com';
+where email = 'Mail-350@example.com';
 select ok(pg_temp.shown('{"metadata": {"tier": "gold"}, "limit": 1,
     "sort": "-updated_at"}') ~ ('^' || t.id::text),
     'and in the order that it has now')
-from prov.tenants t where t.email = 'Mail-6@example.com';
-delete from prov.tenants where email = 'Mail-6@example.com';
+from prov.tenants t where t.email = 'Mail-350@example.com';
+delete from prov.tenants where email = 'Mail-350@example.com';
 select is_empty($$
     select from prov.tenant_labels l
     where not exists (select from prov.tenants t where t.id = l.tenant)

@@ -128,8 +128,9 @@ typedef struct {
 /*
  * Reads, bundles, checks and compiles the document in file (a full path),
  * with schemas (prov_openapi_schema_t; may be NULL) in the places of the
- * components that they name and that are of other files.  pool keeps the result; temp is used while loading and may be destroyed
- * afterwards.  NULL with *fault filled in (its strings are in pool).
+ * components that they name and that are of other files.  pool keeps the
+ * result; temp is used while loading and may be destroyed afterwards.  NULL
+ * with *fault filled in (its strings are in pool).
  */
 prov_openapi_api_t *prov_openapi_load(ngx_pool_t *pool, ngx_pool_t *temp,
     ngx_log_t *log, ngx_str_t *file, ngx_array_t *schemas,

@@ -102,6 +102,9 @@ for my $body ('{}', '[]', '"text"', '0', '-1.5e-3', 'true', 'false', 'null',
     is $r->status, 200, "$shown is JSON" or diag $r->body;
 }
 
+is post('/quirks/echo', '[' . join(',', ('1.5e-07') x 9000) . ']')->status,
+    200, 'exponents are not refused for being many';
+
 is post('/quirks/echo', '{"b":1,  "a":"\u00e4"}')->body,
     Encode::encode_utf8('{"given" : {"a": "ä", "b": 1}}'),
     'the function has what was sent';
@@ -151,7 +154,10 @@ for (['a word', 'word', 1, 4, qr/invalid token/],
      ['arrays without an end', '[' x 100000, 1, 33, qr/at most 32 deep/],
      ['2^63', '9223372036854775808', 1, 19, qr/a number is too large/],
      ['-2^63-1', '[-9223372036854775809]', 1, 21, qr/a number is too large/],
-     ['a double overflow', '1e999', 1, 5, qr/a number is too large/])
+     ['a double overflow', '1e999', 1, 5, qr/a number is too large/],
+     ['what is small here and large in the database',
+      '[' . join(',', ('1e-999') x 1050) . ']', 1, 7345,
+      qr/more than 1,048,576 digits/])
 {
     my ($name, $body, $line, $column, $what) = @$_;
     my $r = post('/quirks/echo', $body);

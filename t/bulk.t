@@ -167,8 +167,28 @@ is bulk([tenant(), tenant(email => $wanted[0]{email})], atomic => $true,
     query => '?dry_run=true')->status, 409, 'or would make none';
 
 
+# At the same time
+
+my @same = map { tenant() } 1 .. 400;
+my @parallel = map {
+    my $mine = $_;
+    background(sub { said(bulk($mine)) });
+} \@same, [reverse @same], \@same, [reverse @same];
+my %told;
+
+for my $said (map { $_->finish } @parallel) {
+    $told{$_}++ for split / /, $said;
+}
+
+is_deeply \%told, { made => 400, email_taken => 1200 },
+    'several who make the same tenants, in whatever order, make each once';
+is $postgres->value('select deadlocks from pg_stat_database'
+    . ' where datname = current_database()'), 0, 'and wait in no circle';
+
+
 # A thousand
 
+$rows = rows();
 $r = bulk([map { tenant(client_name => 'One of a thousand') } 1 .. 1000]);
 is $r->status, 201, 'a thousand are made' or diag substr $r->body, 0, 300;
 is rows(), $rows + 1000, 'and are there';

@@ -138,6 +138,11 @@ is_deeply [$r->json->{resource}{configuration}, grep { $_->{path} =~ /config/ }
     'a change is tried' or diag $r->body;
 is shown(ask(GET => '')), '200 "6" {"a":2}', 'and not kept';
 
+$r = $nginx->request(PUT => $path, token => token(), body => '{"a": 2.0}',
+    headers => { 'Content-Type' => 'application/json' });
+like $r->body, qr/"version": 6, .*\{"a": 2\}\}/,
+    'the same in other words is answered as it is kept';
+
 
 # At the same time: none is lost
 
@@ -154,6 +159,11 @@ is_deeply ask(GET => '')->json->{configuration},
 
 
 # What is refused
+
+$r = ask(PATCH => '', { map { ("key-$_" => 1) } 1 .. 60000 });
+is $r->json->{code}, 'configuration_too_large',
+    'a merge of very many members costs no more than to look at them'
+    or diag $r->body;
 
 for (['PUT', '', []], ['PUT', '', 'text'], ['PATCH', '', []],
      ['POST', '/rollback', {}], ['POST', '/rollback', { version => 0 }],

@@ -38,8 +38,10 @@ begin
     bodies := array_fill(null::json, array[many]);
 
     -- A slug that is derived keeps out of the way of one that is wished for
-    -- here, and of its namesakes.  Of two with the same e-mail address or
-    -- external_id the second waits for what becomes of the first.
+    -- here, and of its namesakes: the first of those by e-mail address has it
+    -- as it is, so that two who make the same tenants in another order do not
+    -- make them with each other's slugs.  Of two with the same e-mail address
+    -- or external_id the second waits for what becomes of the first.
 
     select array_agg(case when i.wish is null and i.namesake > 1
                      then prov.slug_apart(i.base, ids[i.k], 1)
@@ -50,7 +52,9 @@ begin
     from (
         select j.*,
                row_number() over (partition by j.base
-                   order by j.wish is null, j.k) as namesake,
+                   order by j.wish is null,
+                       lower(j.item ->> 'email' collate "C"), j.k)
+                       as namesake,
                greatest(
                    row_number() over (partition by
                        lower(j.item ->> 'email' collate "C") order by j.k),
@@ -77,7 +81,9 @@ begin
         todo := array_remove(todo, row.k::int);
     end loop;
 
-    -- As with one: insert first, look at a conflict afterwards.
+    -- As with one: insert first, look at a conflict afterwards.  Also in
+    -- the order of the e-mail addresses: of two who make the same tenants one
+    -- then waits for the other, and never each for the other.
 
     for attempt in 1 .. 6 loop
         for row in
@@ -94,7 +100,7 @@ begin
                 from unnest(ids, slugs, items)
                     with ordinality u (id, slug, item, k)
                 where u.k = any (now_)
-                order by u.k
+                order by lower(u.item ->> 'email' collate "C")
                 on conflict do nothing
                 returning t.id, prov.tenant_json(t) as body
             )

@@ -5,8 +5,6 @@ create or replace function prov.json_merge(target jsonb, patch jsonb)
     returns jsonb
     language plpgsql immutable parallel safe
 as $$
-declare
-    member record;
 begin
     if jsonb_typeof(patch) <> 'object' then
         return patch;
@@ -16,18 +14,22 @@ begin
         target := '{}';
     end if;
 
-    -- as deep as the gateway reads, which is not far
+    -- As deep as the gateway reads, which is not far; and each level at once,
+    -- because to add members one by one copies all of them for each.
 
-    for member in select * from jsonb_each(patch) loop
-        if jsonb_typeof(member.value) = 'null' then
-            target := target - member.key;
-        else
-            target := target || jsonb_build_object(member.key,
-                prov.json_merge(target -> member.key, member.value));
-        end if;
-    end loop;
-
-    return target;
+    return (
+        select coalesce(jsonb_object_agg(m.key, m.value), '{}')
+        from (
+            select t.key, t.value
+            from jsonb_each(target) t
+            where not patch ? t.key
+            union all
+            select p.key, case when jsonb_typeof(p.value) = 'object'
+                then prov.json_merge(target -> p.key, p.value)
+                else p.value end
+            from jsonb_each(patch) p
+            where jsonb_typeof(p.value) <> 'null'
+        ) m);
 end
 $$;
 
@@ -166,6 +168,8 @@ begin
         insert into prov.configurations (tenant, version, partner,
             created_at, content)
         values (whose, next, (ctx ->> 'partner')::uuid, moment, content);
+    else
+        content := was_content;  -- the same, if perhaps in other words: 1.0
     end if;
 
     status := 200;

@@ -11,10 +11,14 @@
 #define PROV_JSON_DIGITS    256
 #define PROV_JSON_EXPONENT  3
 
+/* what all exponents of a text come to: digits when PostgreSQL writes it */
+#define PROV_JSON_EXPANDED  1048576
+
 
 static ngx_int_t prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
     prov_json_error_t *err);
-static u_char *prov_json_number(u_char *p, u_char *last);
+static u_char *prov_json_number(u_char *p, u_char *last,
+    ngx_uint_t *expanded);
 static void prov_json_position(u_char *data, u_char *at,
     prov_json_error_t *err);
 static void prov_json_explain(json_error_t *je, prov_json_error_t *err);
@@ -59,9 +63,10 @@ prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
     prov_json_error_t *err)
 {
     u_char      *p, *last, *end;
-    ngx_uint_t   level, string, seen;
+    ngx_uint_t   level, string, seen, expanded;
 
     level = 0;
+    expanded = 0;
     string = 0;
     seen = 0;
     last = data + len;
@@ -131,13 +136,21 @@ prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
                 break;
             }
 
-            end = prov_json_number(p, last);
+            end = prov_json_number(p, last, &expanded);
 
             if (end == NULL) {
                 prov_json_position(data, p, err);
                 prov_json_fail(err, PROV_JSON_NUMBER,
                                "a number has more than 256 characters, or an "
                                "exponent of more than three digits");
+                return NGX_ERROR;
+            }
+
+            if (expanded > PROV_JSON_EXPANDED) {
+                prov_json_position(data, p, err);
+                prov_json_fail(err, PROV_JSON_NUMBER,
+                               "the numbers up to here would have more than "
+                               "1,048,576 digits without their exponents");
                 return NGX_ERROR;
             }
 
@@ -154,12 +167,17 @@ prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
 }
 
 
-/* The end of what may be a number, or NULL when that is out of bounds. */
+/*
+ * The end of what may be a number, or NULL when that is out of bounds.  Its
+ * exponent, of either sign, is added to expanded: PostgreSQL keeps a number
+ * exactly, and has no exponents when it writes one.
+ */
 
 static u_char *
-prov_json_number(u_char *p, u_char *last)
+prov_json_number(u_char *p, u_char *last, ngx_uint_t *expanded)
 {
-    u_char  *start, *exponent;
+    u_char     *start, *exponent;
+    ngx_int_t   n;
 
     start = p;
     exponent = NULL;
@@ -182,6 +200,14 @@ prov_json_number(u_char *p, u_char *last)
         || (exponent && p - exponent > PROV_JSON_EXPONENT))
     {
         return NULL;
+    }
+
+    if (exponent && p > exponent) {
+        n = ngx_atoi(exponent, p - exponent);
+
+        if (n > 0) {
+            *expanded += n;
+        }
     }
 
     return p;

@@ -13,8 +13,9 @@ package Provisioning::Test::Document;
 # $ask sends what it is given, as $nginx->request does, with a token.
 #
 # An operation is a hash: id, method, path, parameters (resolved, the path's
-# own with them), public, bodies (of [name, media type, value]: the examples),
-# required (a body is), responses (status => resolved), item (the path's).
+# own with them), public, content (of its body, by media type), bodies (of
+# [name, media type, value]: the examples), responses (status => resolved),
+# item (the path's).
 #
 # request($operation, \%parameters, $body) makes the arguments of $ask.  What
 # prepared() returns works: it makes what the path names with other operations
@@ -120,7 +121,6 @@ sub operation {
         parameters => [map { $self->resolve($_) }
             @{ $item->{parameters} || [] }, @{ $o->{parameters} || [] }],
         bodies     => \@bodies,
-        required   => $body->{required},
         content    => $body->{content} || {},
         responses  => { map { $_ => $self->resolve($o->{responses}{$_}) }
                         keys %{ $o->{responses} } },
@@ -223,7 +223,7 @@ sub request {
 sub content {
     my ($type, $value) = @_;
 
-    return (json => $value) if $type =~ /json\z/;
+    return (json => $value) if $type =~ m{[/+]json\z};
     return (body => join '&', map { escaped($_) . '=' . escaped($value->{$_}) }
         sort keys %$value);
 }

@@ -144,6 +144,21 @@ like $r->body, qr/"version": 6, .*\{"a": 2\}\}/,
     'the same in other words is answered as it is kept';
 
 
+# However long its names are, a difference is about as long as what differs
+
+my $settings = tenant();
+my @settings = map {
+    my $n = $_;
+    $nginx->request(PUT => "$tenants/$settings/configuration",
+        token => token(), json => { 'k' x 30000 =>
+            { map { ($_ => $n) } 1 .. 3000 } })->status
+} 1 .. 2;
+is "@settings", '200 200', 'a name may be long';
+$r = $nginx->request(GET => "$tenants/$settings/configuration/diff",
+    token => token());
+cmp_ok length $r->body, '<', 262144, 'and is not repeated for all under it';
+
+
 # At the same time: none is lost
 
 my @connections = map { $nginx->connection } 1 .. 8;

@@ -9,7 +9,8 @@ as $$
 begin
     -- Level by level rather than by a function that calls itself: how deep an
     -- input is must not be a question of the server's stack.  Only objects
-    -- that are there on both sides and differ are gone into.
+    -- that are there on both sides and differ are gone into; and only as long
+    -- as their path is short, because it is repeated for each member.
 
     return (
         with recursive node (path, before, after, inner_) as (
@@ -19,6 +20,7 @@ begin
             union all
             select child.*, jsonb_typeof(child.before) = 'object'
                    and jsonb_typeof(child.after) = 'object'
+                   and char_length(child.path) <= 255
             from node n
             cross join lateral (
                 select n.path || '/'
@@ -48,5 +50,6 @@ $$;
 comment on function prov.json_diff(jsonb, jsonb) is
     'What changed: [{"path": a JSON Pointer (RFC 6901), "before": …, "after": '
     '…}], sorted by path; the side that is not there is left out.  Objects '
-    'are compared member by member, arrays as wholes; SQL null is a resource '
-    'that is not there.';
+    'are compared member by member, arrays as wholes, and so is an object with '
+    'a path of more than 255 characters; SQL null is a resource that is not '
+    'there.';

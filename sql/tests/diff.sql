@@ -45,10 +45,20 @@ select is(prov.json_diff('{"b": 1, "B": 1, "a": {"b": 1}, "a-": 1, "ä": 1}',
             '{"a": {}}')) d) = array['/B', '/a-', '/a/b', '/b', '/ä'], true,
     'changes are sorted by path, the same in every locale');
 
-select is(length(d -> 0 ->> 'path'), 4000, 'depth is no matter')
+select is(array[length(d -> 0 ->> 'path'), jsonb_array_length(d)],
+    '{256, 1}', 'depth is no matter, and no path is repeated that is long')
 from prov.json_diff(
     (repeat('{"a":', 2000) || '1' || repeat('}', 2000))::jsonb,
     (repeat('{"a":', 2000) || '2' || repeat('}', 2000))::jsonb) d;
+
+select is(array(select length(e ->> 'path') from jsonb_array_elements(d) e),
+    case size when 254 then '{257, 257}'::int[] else '{256}' end,
+    format('a name of %s characters', size))
+from (values (254), (255)) n (size)
+cross join lateral (select repeat('k', size) as name) k
+cross join lateral prov.json_diff(
+    jsonb_build_object(name, '{"a": 1, "b": 1}'::jsonb),
+    jsonb_build_object(name, '{"a": 2, "b": 2}'::jsonb)) d;
 
 select * from finish();
 rollback;

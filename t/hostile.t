@@ -179,12 +179,13 @@ for my $operation ($document->operations) {
 sub items {
     my ($operation) = @_;
     my $body = $operation->{bodies}[0];
-    my ($method, $url) = @{ $document->request($operation, {}, $body) };
 
     for my $list (grep { ref $body->[2]{$_} eq 'ARRAY'
         && ref $body->[2]{$_}[0] eq 'HASH' } sort keys %{ $body->[2] })
     {
         my $item = $body->[2]{$list}[0];
+        my ($method, $url) = @{ $document->prepared($operation, \&ask,
+                                                    $forget) };
 
         for my $name (grep { !ref $item->{$_} } sort keys %$item) {
             for my $kind (sort keys %hostile) {

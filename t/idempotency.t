@@ -150,6 +150,45 @@ $r = create($key, $email);
 is $r->status, 201, 'after 24 hours a key is new again';
 is $r->header('Idempotent-Replayed'), undef, 'whatever it was used for';
 
+# a purge has its tenant, and waits for every answer about it
+
+{
+    my $tenant = create(undef, unique_email())->json->{tenant};
+    my @change = (PATCH => "$TENANTS/$tenant", token => token(),
+        json => { industry => 'Retail' });
+
+    $nginx->request(@change, headers => { 'Idempotency-Key' => new_key() });
+    $postgres->sql("delete from prov.idempotency where tenant is distinct"
+        . " from '$tenant'");
+    $postgres->sql("update prov.idempotency set created_at = created_at"
+        . " - interval '25 hours'");
+
+    my $purge = $postgres->connect_as('postgres');
+    $purge->begin_work;
+    $purge->do("select from prov.tenants where id = '$tenant' for update");
+
+    my $change = background(sub {
+        return $nginx->request(@change,
+            headers => { 'Idempotency-Key' => new_key() })->status;
+    });
+
+    wait_until 'a change with a key waits for the tenant', sub {
+        $postgres->value('select count(*) from pg_stat_activity where'
+            . " usename = 'prov_partner' and wait_event_type = 'Lock'") > 0;
+    };
+
+    $purge->do("set local lock_timeout = '500ms'");
+    is eval { $purge->do("delete from prov.idempotency"
+        . " where tenant = '$tenant'") }, 1,
+        'who waits for a tenant has not removed old answers about it yet'
+        or diag $@;
+    $purge->rollback;
+    $purge->disconnect;
+    is $change->finish, 200, 'the change is made then';
+    is $postgres->value("select count(*) from prov.idempotency"
+        . " where tenant = '$tenant'"), 1, 'and removes them';
+}
+
 
 # Secrets
 

@@ -54,7 +54,6 @@ declare
         ctx -> 'operation', params - array['Idempotency-Key', 'dry_run'],
         input)::text, 'UTF8'));
     earlier prov.idempotency;
-    ignored int;
 begin
     -- What is under way with this key is waited for here, as long as
     -- lock_timeout allows.
@@ -67,9 +66,6 @@ begin
 
         if found then
             begun := mine;
-
-            -- two go for each that comes, so they do not pile up
-            ignored := prov.idempotency_expire(2);
             return;
         end if;
 
@@ -136,13 +132,20 @@ create or replace function prov.idempotency_end(ctx jsonb, begun bytea,
     language plpgsql security definer
 as $$
 declare
-    whose uuid;
-    after json;
-    kept  json := body;
+    whose   uuid;
+    after   json;
+    kept    json := body;
+    ignored int;
 begin
     if begun is null then
         return;
     end if;
+
+    -- Two go for each that comes, so they do not pile up.  Now, when nothing
+    -- is waited for any more: a purge that waits for one of them may have what
+    -- the operation needed.
+
+    ignored := prov.idempotency_expire(2);
 
     -- Who is told to come again, or that something broke, may be told
     -- something else the next time.

@@ -263,8 +263,10 @@ my $turned = $nginx->request(POST =>
     "$api/api-keys/$turning->{api_key}/rotate", token => token(),
     json => { overlap_seconds => 3600 })->json;
 push @secrets, $turned->{key};
+is with($turned, '/app/')->status, 200,
+    'the new secret works at once, although the old one is remembered';
+is with($turned)->status, 200, 'in the API, too';
 is with($turning)->status, 200, 'the old secret works';
-wait_until 'the new one does', sub { with($turned)->status == 200 };
 $postgres->sql(q{update prov.api_keys set previous_until = now()
     - interval '1 second' where id = ?}, $turning->{api_key});
 wait_until 'the old one ends', sub { with($turning)->status == 401 };
@@ -352,6 +354,64 @@ $lock->commit;
 is $h2->response($streams[$_])->{status}, 200,
     'streams of one connection are answered' for 0, 2;
 $h2->close;
+
+# a question that is older than the secret: the wrapper reads, then waits
+
+$postgres->sql('alter function prov.api_key_find(jsonb, jsonb, jsonb)
+    rename to api_key_read');
+$postgres->sql(q{create function prov.api_key_find(request jsonb,
+        params jsonb, input jsonb, out status int, out body json,
+        out headers jsonb)
+    language plpgsql security definer as $$
+    begin
+        select r.* into status, body, headers
+        from prov.api_key_read(request, params, input) r;
+        perform pg_advisory_xact_lock_shared(42);
+    end $$});
+$postgres->sql('grant execute on function
+    prov.api_key_find(jsonb, jsonb, jsonb) to prov_partner');
+
+my $stale = make();
+$lock->do('select pg_advisory_lock(42)');
+my @both = map { $nginx->connection } 1 .. 2;
+$both[0]->send_request(GET => '/app/', headers =>
+    { 'X-API-Key' => $stale->{key} });
+wait_until 'the question is under way', sub { $waiting->() > 0 };
+my $newer = $nginx->request(POST => "$api/api-keys/$stale->{api_key}/rotate",
+    token => token(), json => { overlap_seconds => 3600 })->json;
+push @secrets, $newer->{key};
+$both[1]->send_request(GET => '/app/', headers =>
+    { 'X-API-Key' => $newer->{key} });
+select undef, undef, undef, 0.1;
+$lock->do('select pg_advisory_unlock(42)');
+is_deeply [map { $_->read_response->status } @both], [200, 200],
+    'who has joined a question that is older than the secret is asked for';
+
+# a stranger who knows of a key shows another secret
+
+SKIP: for my $try (1 .. 5) {
+    my $public = make();
+    my $fake = sealed(substr($public->{key}, 0, 36) . $other);
+    my $since = time;
+    is with($public, '/app/')->status, 200, 'a key is remembered';
+    $lock->do('select pg_advisory_lock(42)');
+    my $stranger = $nginx->connection;
+    $stranger->send_request(GET => '/app/', headers =>
+        { 'X-API-Key' => $fake });
+    wait_until 'the question is under way', sub { $waiting->() > 0 };
+    my $holder = $nginx->connection;
+    $holder->send_request(GET => '/app/', headers =>
+        { 'X-API-Key' => $public->{key} });
+    my $early = select((my $set = do { my $v = ''; vec($v,
+        fileno $holder->socket, 1) = 1; $v }), undef, undef, 0.5);
+    my $slow = time - $since > 0.9;
+    $lock->do('select pg_advisory_unlock(42)');
+    is $holder->read_response->status, 200, 'its holder is let in';
+    is $stranger->read_response->status, 401, 'the stranger is not';
+    next if $slow && !$early;
+    ok $early, 'the holder has not waited for the stranger';
+    last;
+}
 
 # the client of the only question goes away
 

@@ -13,6 +13,7 @@ use Provisioning::Test;
 
 use Crypt::JWT ();
 use MIME::Base64 qw(encode_base64);
+use POSIX qw(strftime);
 
 my $server = sub { my ($keys, %o) = @_; return (
     http => <<"END",
@@ -250,6 +251,12 @@ for my $case (
 
 refused($nginx->request(POST => $where, json => client($key)), 400,
     'invalid_request', 'JSON');
+refused($nginx->request(POST => $where, body => form(%{ client($key) }),
+    headers => ['Content-Type' => "application/x-www-form-urlencoded$_"]),
+    400, 'invalid_request', "a type that goes on with $_") for '-2', 'x';
+is $nginx->request(POST => $where, body => form(%{ client($key) }),
+    headers => ['Content-Type' => "Application/X-WWW-form-urlencoded$_"])
+    ->status, 200, "a type with '$_'" for ';charset=UTF-8', ' ; charset=utf-8';
 is $nginx->request(GET => $where)->status, 405, 'GET is no method for it';
 
 for my $case (
@@ -293,6 +300,15 @@ is $r->status, 401, 'its tokens end with a key';
 is $r->code, 'key_revoked', 'which they are told';
 wait_until 'the worker knows', sub { buy(client($key))->status == 401 };
 refused(buy(client($key)), 401, 'invalid_client', 'a revoked key');
+
+my $ending = make(expires_at => strftime('%Y-%m-%dT%H:%M:%SZ',
+    gmtime time + 300));
+$bought = buy(client($ending))->json;
+cmp_ok $bought->{expires_in}, '<=', 300, 'a token ends no later than its key';
+cmp_ok $bought->{expires_in}, '>', 60, 'and not at once';
+cmp_ok Crypt::JWT::decode_jwt(token => $bought->{access_token},
+    ignore_signature => 1, decode_payload => 1)->{exp}, '<=', time + 300,
+    'which it says itself';
 
 my $paused = make();
 $bought = buy(client($paused))->json;

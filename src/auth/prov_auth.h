@@ -75,7 +75,8 @@ typedef struct {
     ngx_uint_t           nroles;
     ngx_str_t           *networks;      /* CIDR: from where; none: any */
     ngx_uint_t           nnetworks;
-    time_t               expires;       /* "exp": without the leeway */
+    time_t               expires;       /* "exp": without the leeway; of a
+                                           key: 0 is never */
     unsigned             scoped:1;      /* may do what roles say, literally */
 } prov_auth_identity_t;
 

@@ -152,32 +152,34 @@ prov_auth_apikey_id(u_char *id, u_char *client)
 }
 
 
+ngx_uint_t
+prov_auth_apikey_same(prov_auth_apikey_t *key, prov_auth_shown_t *shown)
+{
+    ngx_uint_t  same;
+
+    same = (CRYPTO_memcmp(key->hash, shown->hash, PROV_AUTH_APIKEY_HASH)
+            == 0);
+
+    if (key->previous_until > ngx_time()) {
+        same |= (CRYPTO_memcmp(key->previous, shown->hash,
+                               PROV_AUTH_APIKEY_HASH)
+                 == 0);
+    }
+
+    return same;
+}
+
+
 ngx_int_t
 prov_auth_apikey_check(prov_auth_apikey_t *key, prov_auth_shown_t *shown,
     ngx_pool_t *pool, prov_auth_identity_t **identity,
     prov_auth_refusal_t *refusal)
 {
-    void        *piece;
-    time_t       now;
-    ngx_uint_t   same;
-
-    now = ngx_time();
-    same = 0;
-
-    if (key) {
-        same = (CRYPTO_memcmp(key->hash, shown->hash, PROV_AUTH_APIKEY_HASH)
-                == 0);
-
-        if (key->previous_until > now) {
-            same |= (CRYPTO_memcmp(key->previous, shown->hash,
-                                   PROV_AUTH_APIKEY_HASH)
-                     == 0);
-        }
-    }
+    void  *piece;
 
     /* who does not have the secret learns nothing of the key */
 
-    if (!same) {
+    if (key == NULL || !prov_auth_apikey_same(key, shown)) {
         return prov_auth_apikey_refuse(refusal, "key_invalid",
                                        "The API key is not valid.");
     }
@@ -187,7 +189,7 @@ prov_auth_apikey_check(prov_auth_apikey_t *key, prov_auth_shown_t *shown,
                                        "The API key was revoked.");
     }
 
-    if (key->expires && key->expires <= now) {
+    if (key->expires && key->expires <= ngx_time()) {
         return prov_auth_apikey_refuse(refusal, "key_expired",
                                        "The API key has expired.");
     }

@@ -66,6 +66,10 @@ ngx_int_t prov_auth_apikey_client(ngx_str_t *client, ngx_str_t *secret,
 prov_auth_apikey_t *prov_auth_apikey_read(u_char *data, size_t len,
     prov_auth_issuer_t *issuer, ngx_log_t *log);
 
+/* Whether the secret that was shown is the key's, or its one before. */
+ngx_uint_t prov_auth_apikey_same(prov_auth_apikey_t *key,
+    prov_auth_shown_t *shown);
+
 /*
  * Whether what was shown is the key, and the key is good.  key is NULL where
  * there is no such.  NGX_OK: *identity, in pool.  NGX_DECLINED: *refusal,

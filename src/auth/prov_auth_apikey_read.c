@@ -116,6 +116,7 @@ prov_auth_apikey_fill(prov_auth_apikey_t *key, json_t *row)
 
     key->used = prov_auth_apikey_time(json_object_get(row, "used"));
     key->expires = prov_auth_apikey_time(json_object_get(row, "expires"));
+    key->identity->expires = key->expires;
 
     key->revoked = !json_is_false(json_object_get(row, "revoked"));
     key->active = json_is_true(json_object_get(row, "active"));

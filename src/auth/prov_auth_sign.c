@@ -13,7 +13,8 @@
 
 
 static json_t *prov_auth_sign_claims(prov_auth_signer_t *signer,
-    prov_auth_identity_t *identity, ngx_str_t *scopes, ngx_uint_t nscopes);
+    prov_auth_identity_t *identity, ngx_str_t *scopes, ngx_uint_t nscopes,
+    time_t lifetime);
 static json_t *prov_auth_sign_scope(ngx_str_t *scopes, ngx_uint_t nscopes);
 static json_t *prov_auth_sign_networks(prov_auth_identity_t *identity);
 
@@ -39,7 +40,15 @@ prov_auth_sign_prepare(prov_auth_signer_t *signer,
     signing->jwt = jwt;
     key = &signer->keys[0];
 
-    claims = prov_auth_sign_claims(signer, identity, scopes, nscopes);
+    signing->lifetime = signer->lifetime;
+
+    if (identity->expires) {
+        signing->lifetime = ngx_min(signing->lifetime,
+                                    identity->expires - ngx_time());
+    }
+
+    claims = prov_auth_sign_claims(signer, identity, scopes, nscopes,
+                                   signing->lifetime);
     text = claims ? json_dumps(claims, JSON_COMPACT) : NULL;
 
     json_decref(claims);
@@ -89,7 +98,8 @@ prov_auth_sign_free(prov_auth_signing_t *signing)
 
 static json_t *
 prov_auth_sign_claims(prov_auth_signer_t *signer,
-    prov_auth_identity_t *identity, ngx_str_t *scopes, ngx_uint_t nscopes)
+    prov_auth_identity_t *identity, ngx_str_t *scopes, ngx_uint_t nscopes,
+    time_t lifetime)
 {
     u_char       id[PROV_ID_LEN];
     json_t      *claims, *networks;
@@ -111,7 +121,7 @@ prov_auth_sign_claims(prov_auth_signer_t *signer,
                        "partner", identity->partner.data,
                        identity->partner.len,
                        "jti", id, (size_t) PROV_ID_LEN,
-                       "iat", now, "exp", now + signer->lifetime,
+                       "iat", now, "exp", now + (json_int_t) lifetime,
                        "scope", prov_auth_sign_scope(scopes, nscopes));
 
     if (claims == NULL || identity->nnetworks == 0) {

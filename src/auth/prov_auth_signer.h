@@ -46,6 +46,7 @@ struct prov_auth_signer_s {
 typedef struct {
     void                    *jwt;         /* jwt_t * */
     char                    *token;       /* malloc()ed; NULL: it failed */
+    time_t                   lifetime;    /* seconds */
 } prov_auth_signing_t;
 
 
@@ -61,7 +62,8 @@ ngx_str_t prov_auth_signer_jwks(ngx_pool_t *pool,
     prov_auth_signer_key_t *keys, ngx_uint_t n);
 
 /*
- * Makes a token ready for a key's identity with these scopes; then signs it,
+ * Makes a token ready for a key's identity with these scopes, which ends no
+ * later than the key; then signs it,
  * in any thread; then frees what is left.  NGX_ERROR: no memory.
  */
 ngx_int_t prov_auth_sign_prepare(prov_auth_signer_t *signer,

@@ -82,7 +82,9 @@ prov_oauth_request(ngx_http_request_t *r)
     type = r->headers_in.content_type;
 
     if (type == NULL || type->value.len < form.len
-        || ngx_strncasecmp(type->value.data, form.data, form.len) != 0)
+        || ngx_strncasecmp(type->value.data, form.data, form.len) != 0
+        || (type->value.len > form.len
+            && ngx_strchr("; \t", type->value.data[form.len]) == NULL))
     {
         return prov_oauth_error(r, NGX_HTTP_BAD_REQUEST, "invalid_request",
                                 "The body must be "

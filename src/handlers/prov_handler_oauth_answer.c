@@ -86,7 +86,7 @@ prov_oauth_answer(ngx_http_request_t *r, prov_oauth_t *oauth)
 
     p = ngx_sprintf(p, "{\"access_token\":\"%s\",\"token_type\":\"Bearer\","
                     "\"expires_in\":%T,\"scope\":\"",
-                    oauth->signing.token, oauth->signer->lifetime);
+                    oauth->signing.token, oauth->signing.lifetime);
     p = prov_oauth_scope(p, oauth);
     p = ngx_sprintf(p, "\"}");
 

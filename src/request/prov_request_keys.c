@@ -2,7 +2,9 @@
  * A worker's memory of API keys, and the question to the database for those
  * it does not know.  What is remembered counts for a second from the moment
  * it was asked for, so a revocation is known everywhere a second later.
- * Requests that show the same key share one question.
+ * Requests that show the same key share one question.  A secret that is not
+ * the one remembered may be newer, so it is asked about; that must not keep
+ * others waiting who have shown the one that is.
  *
  * A stranger can make up any number of well-formed keys, each a question.  So
  * keys that are not there have a list of their own, where they push out only
@@ -13,11 +15,12 @@
 #include "request/prov_request_keys_entry.h"
 
 
-static ngx_uint_t prov_keys_ration(void);
 static ngx_int_t prov_keys_ask(prov_keys_entry_t *entry);
 static void prov_keys_answered(prov_db_query_t *q);
 static ngx_int_t prov_keys_learn(prov_keys_entry_t *entry,
     prov_db_query_t *q);
+static ngx_uint_t prov_keys_again(prov_keys_entry_t *entry,
+    prov_request_lookup_t *lookup);
 static ngx_int_t prov_keys_failed(ngx_http_request_t *r,
     prov_db_query_t *q);
 static void prov_keys_noted(prov_db_query_t *q);
@@ -35,20 +38,28 @@ prov_request_key_find(ngx_http_request_t *r, prov_request_lookup_t *lookup,
 
     entry = prov_keys_lookup(keys, lookup->shown.id);
 
-    if (entry && entry->query == NULL
-        && ngx_current_msec - entry->asked < PROV_KEYS_VALID)
+    if (entry && entry->known
+        && ngx_current_msec - entry->since < PROV_KEYS_VALID)
     {
-        if (entry->key) {
-            ngx_queue_remove(&entry->queue);
-            ngx_queue_insert_head(&prov_keys.known, &entry->queue);
+        if (entry->key == NULL) {
+            return NGX_DECLINED;
         }
 
-        *key = entry->key;
-        return entry->key ? NGX_OK : NGX_DECLINED;
-    }
+        if (prov_auth_apikey_same(entry->key, &lookup->shown)
+            || (entry->query == NULL && !prov_keys_ration()))
+        {
+            if (entry->query == NULL) {
+                ngx_queue_remove(&entry->queue);
+                ngx_queue_insert_head(&prov_keys.known, &entry->queue);
+            }
 
-    if ((entry == NULL || (entry->key == NULL && entry->query == NULL))
-        && !prov_keys_ration())
+            *key = entry->key;
+            return NGX_OK;
+        }
+
+    } else if ((entry == NULL
+                || (entry->key == NULL && entry->query == NULL))
+               && !prov_keys_ration())
     {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "too many API keys are shown that do not exist");
@@ -84,6 +95,10 @@ prov_request_key_find(ngx_http_request_t *r, prov_request_lookup_t *lookup,
         }
     }
 
+    /* a question under way may be older than the secret */
+
+    lookup->joined = (entry->query != NULL);
+
     if (entry->query == NULL && prov_keys_ask(entry) != NGX_OK) {
         if (made) {
             prov_keys_remove(entry);
@@ -99,31 +114,6 @@ prov_request_key_find(ngx_http_request_t *r, prov_request_lookup_t *lookup,
     ngx_queue_insert_tail(&entry->waiting, &lookup->queue);
 
     return NGX_AGAIN;
-}
-
-
-/* 1 when one more unknown key may be asked for. */
-
-static ngx_uint_t
-prov_keys_ration(void)
-{
-    ngx_msec_t  passed;
-
-    passed = ngx_current_msec - prov_keys.rationed;
-    prov_keys.rationed = ngx_current_msec;
-
-    prov_keys.ration = (passed >= PROV_KEYS_RATION)
-                       ? PROV_KEYS_RATION
-                       : ngx_min(prov_keys.ration + passed,
-                                 PROV_KEYS_RATION);
-
-    if (prov_keys.ration == 0) {
-        return 0;
-    }
-
-    prov_keys.ration--;
-
-    return 1;
 }
 
 
@@ -192,6 +182,10 @@ prov_keys_answered(prov_db_query_t *q)
         lookup = ngx_queue_data(p, prov_request_lookup_t, queue);
         lookup->waiting = 0;
 
+        if (rc == NGX_OK && prov_keys_again(entry, lookup)) {
+            continue;
+        }
+
         r = lookup->request;
         status = rc;
 
@@ -209,6 +203,33 @@ prov_keys_answered(prov_db_query_t *q)
     }
 
     prov_db_release(q);
+}
+
+
+/* Whether one more question must be answered first. */
+
+static ngx_uint_t
+prov_keys_again(prov_keys_entry_t *entry, prov_request_lookup_t *lookup)
+{
+    if (!lookup->joined
+        || prov_auth_apikey_same(entry->key, &lookup->shown))
+    {
+        return 0;
+    }
+
+    lookup->joined = 0;
+
+    if (entry->query == NULL
+        && (!prov_keys_ration() || prov_keys_ask(entry) != NGX_OK))
+    {
+        return 0;
+    }
+
+    lookup->waiting = 1;
+
+    ngx_queue_insert_tail(&entry->waiting, &lookup->queue);
+
+    return 1;
 }
 
 
@@ -274,6 +295,8 @@ prov_keys_learn(prov_keys_entry_t *entry, prov_db_query_t *q)
     }
 
     entry->key = key;
+    entry->since = entry->asked;
+    entry->known = 1;
 
     return key ? NGX_OK : NGX_DECLINED;
 }

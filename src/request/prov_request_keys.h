@@ -43,6 +43,7 @@ typedef struct {
     prov_auth_shown_t     shown;
     ngx_int_t             rc;            /* what became of it */
     unsigned              waiting:1;
+    unsigned              joined:1;      /* a question that was under way */
     unsigned              answered:1;    /* rc counts */
     unsigned              cleanup:1;     /* the request will say good-bye */
 } prov_request_lookup_t;

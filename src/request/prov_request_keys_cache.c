@@ -176,15 +176,8 @@ prov_keys_settle(prov_keys_entry_t *entry, ngx_int_t rc)
     ngx_queue_remove(&entry->queue);
     ngx_queue_init(&entry->queue);
 
-    if (rc == NGX_ERROR) {
-
-        /* what was known before is not any more: ask again */
-
-        entry->asked = ngx_current_msec - PROV_KEYS_VALID;
-
-        if (entry->key == NULL) {
-            return;
-        }
+    if (rc == NGX_ERROR && entry->key == NULL) {
+        return;
     }
 
     if (entry->key) {
@@ -256,4 +249,29 @@ prov_keys_remove(prov_keys_entry_t *entry)
     }
 
     ngx_free(entry);
+}
+
+
+/* 1 when one more question may be asked that anybody could have provoked. */
+
+ngx_uint_t
+prov_keys_ration(void)
+{
+    ngx_msec_t  passed;
+
+    passed = ngx_current_msec - prov_keys.rationed;
+    prov_keys.rationed = ngx_current_msec;
+
+    prov_keys.ration = (passed >= PROV_KEYS_RATION)
+                       ? PROV_KEYS_RATION
+                       : ngx_min(prov_keys.ration + passed,
+                                 PROV_KEYS_RATION);
+
+    if (prov_keys.ration == 0) {
+        return 0;
+    }
+
+    prov_keys.ration--;
+
+    return 1;
 }

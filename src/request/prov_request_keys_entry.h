@@ -13,8 +13,9 @@
 /* milliseconds that an answer counts */
 #define PROV_KEYS_VALID    1000
 
-/* questions for unknown keys that are to be had at once; one comes back each
-   millisecond, and with each key that is there after all */
+/* questions about unknown keys and other secrets that are to be had at once;
+   one comes back each millisecond, and with each key that is there after
+   all */
 #define PROV_KEYS_RATION   1000
 
 
@@ -27,11 +28,13 @@ typedef struct {
     prov_db_query_t      *query;         /* the question under way, or NULL */
     prov_db_query_t      *use;           /* the note under way, or NULL */
     ngx_msec_t            asked;
+    ngx_msec_t            since;         /* when what is remembered was asked */
     u_char                id[PROV_AUTH_APIKEY_ID];
     u_char                find[sizeof("{\"key\":\"\"}")
                                + PROV_AUTH_APIKEY_ID];
     u_char                note[sizeof("{\"key\":\"\",\"partner\":\"\"}")
                                + 2 * PROV_AUTH_APIKEY_ID];
+    unsigned              known:1;       /* there has been an answer */
 } prov_keys_entry_t;
 
 
@@ -60,6 +63,8 @@ void prov_keys_settle(prov_keys_entry_t *entry, ngx_int_t rc);
 /* takes an entry off its list; frees one that is on none */
 void prov_keys_leave(prov_keys_entry_t *entry);
 void prov_keys_remove(prov_keys_entry_t *entry);
+
+ngx_uint_t prov_keys_ration(void);
 
 
 #endif /* _PROV_REQUEST_KEYS_ENTRY_H_INCLUDED_ */

@@ -198,6 +198,12 @@ is with($bought->{access_token}, '/far/', 'X-Real-IP' => '127.0.0.1')
     ->status, 200, 'a token is good where its key is';
 is with($bought->{access_token}, '/far/', 'X-Real-IP' => '192.0.2.1')->code,
     'key_ip_not_allowed', 'and not elsewhere';
+is $nginx->request(PATCH => "/v2/api-keys/$near->{api_key}", token => token(),
+    json => { ip_allow => ['192.0.2.0/24'] })->status, 200,
+    'its networks are changed';
+$r = with($bought->{access_token}, '/v2/tenants');
+is $r->status, 403, 'in the API a token follows its key';
+is $r->code, 'key_ip_not_allowed', 'and is told so';
 refused(buy(client(make(ip_allow => ['192.0.2.0/24']))), 400,
     'unauthorized_client', 'a key that is bought with from elsewhere');
 

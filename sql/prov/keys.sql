@@ -264,6 +264,32 @@ comment on function prov.api_key_used(jsonb, jsonb, jsonb) is
     'Notes that a key was used, at most once a minute.';
 
 
+create or replace function prov.api_key_here(allow cidr[], ip text)
+    returns boolean
+    language plpgsql stable
+as $$
+begin
+    if allow = '{}' then
+        return true;
+    end if;
+
+    -- a client at a UNIX socket is in no network; an IPv4 address that came
+    -- through an IPv6 socket is one all the same
+
+    if ip is null or ip !~ '^[0-9A-Fa-f.:]+$' then
+        return false;
+    end if;
+
+    return regexp_replace(ip, '^::ffff:([0-9.]+)$', '\1', 'i')::inet
+        <<= any (allow::inet[]);
+end
+$$;
+
+comment on function prov.api_key_here(cidr[], text) is
+    'Whether a caller at this address may use a key that is for these '
+    'networks.';
+
+
 create or replace function prov.api_key_refusal(ctx jsonb)
     returns text
     language plpgsql
@@ -279,7 +305,9 @@ begin
 
     return case when k.id is null or k.revoked_at is not null
                     then 'key_revoked'
-                when k.expires_at <= now() then 'key_expired' end;
+                when k.expires_at <= now() then 'key_expired'
+                when not prov.api_key_here(k.ip_allow, ctx ->> 'ip')
+                    then 'key_ip_not_allowed' end;
 end
 $$;
 
@@ -310,7 +338,11 @@ begin
         code := prov.operator_key_refusal(request);
     end if;
 
-    if code is not null then
+    if code = 'key_ip_not_allowed' then
+        status := 403;
+        body := json_build_object('code', code, 'detail',
+            'The API key may not be used from this address.');
+    elsif code is not null then
         status := 401;
         body := json_build_object('code', code, 'detail', case code
             when 'key_expired' then 'The API key has expired.'

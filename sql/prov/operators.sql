@@ -56,7 +56,9 @@ begin
 
     return case when k.id is null or k.revoked_at is not null
                     then 'key_revoked'
-                when k.expires_at <= now() then 'key_expired' end;
+                when k.expires_at <= now() then 'key_expired'
+                when not prov.api_key_here(k.ip_allow, ctx ->> 'ip')
+                    then 'key_ip_not_allowed' end;
 end
 $$;
 

@@ -34,7 +34,11 @@ begin
             return;
         end if;
 
-    elsif claim <> '' then
+    elsif claim <> ''
+        and request #>> '{principal,kind}' is distinct from 'key'
+    then
+        -- a slug, which a key's partner never is
+
         ignored := set_config('prov.partner', '', true);
         ignored := set_config('prov.claim', claim, true);
 

@@ -157,6 +157,31 @@ from pg_temp.call('partner.api_key_revoke',
     pg_temp.context('alpha', '{"granted": ["api_key:delete"]}'),
     '{"api_key": "00000000-0000-7000-8000-0000000000ab"}', null) c;
 
+-- who is let in
+
+select is((select count(*) from prov.enter(pg_temp.as_key(k.id, 'alpha'))),
+    0::bigint, 'a key never comes with a slug, which would not be looked at')
+from key k;
+
+create temporary table near as
+select k ->> 'api_key' as id
+from pg_temp.make_key('alpha', '{"ip_allow": ["192.0.2.0/24", "2001:db8::/32"]}') k;
+
+select is((select count(*) from prov.enter(pg_temp.as_key(n.id,
+    '00000000-0000-7000-8000-00000000000a') || jsonb_build_object('ip', ip))),
+    wanted, format('a key for networks at %s', coalesce(ip, 'no address')))
+from near n, (values
+    ('192.0.2.9', 1::bigint), ('::ffff:192.0.2.9', 1), ('2001:db8::1', 1),
+    ('192.0.3.1', 0), ('::ffff:192.0.3.1', 0), ('2001:db9::1', 0),
+    ('unix:', 0), ('', 0), (null, 0)) as a (ip, wanted);
+
+select results_eq($$
+    select r.status, r.body ->> 'code'
+    from near n, prov.refusal(pg_temp.as_key(n.id,
+        '00000000-0000-7000-8000-00000000000a') || '{"ip": "198.51.100.1"}',
+        null, null) r
+$$, $$ values (403, 'key_ip_not_allowed') $$, 'and is told so');
+
 -- rules
 
 select is(pg_temp.refusal(format(

@@ -86,9 +86,9 @@ create function pg_temp.mutate(partner text, extra jsonb)
     language plpgsql
 as $$
 begin
-    perform prov.record(e.ctx, 'thing', null, null, 200, '{"a": 1}',
+    perform prov.record(e.ctx || extra, 'thing', null, null, 200, '{"a": 1}',
         '{"a":  2}', '{"ETag": "\"2\""}')
-    from prov.enter(pg_temp.context(partner, extra)) e;
+    from prov.enter(pg_temp.context(partner)) e;
     return 'recorded';
 end
 $$;

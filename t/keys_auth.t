@@ -16,6 +16,8 @@ use Provisioning::Test;
 use Provisioning::Test::HTTP2;
 use Provisioning::Test::Problem;
 
+use POSIX qw(strftime);
+
 use Digest::SHA qw(sha256_hex);
 use Time::HiRes qw(time);
 
@@ -197,6 +199,46 @@ is $as->(POST => "$api/api-keys", json => { name => 'x',
     scopes => ['tenant:*'] })->code, 'scope_not_granted', 'but none wider';
 is $as->(POST => "$api/api-keys/$key->{api_key}/rotate", json => {})->code,
     'scope_not_granted', 'nor gets at a wider one by rotating it';
+
+# nor for longer, or for elsewhere, than its maker
+
+{
+    my ($soon, $later) = map { strftime('%Y-%m-%dT%H:%M:%S.000Z',
+        gmtime time + $_) } 3600, 7200;
+    my $bound = make(scopes => ['api_key:*'], expires_at => $soon,
+        ip_allow => ['127.0.0.0/8', '10.0.0.0/8']);
+    my $free = make(scopes => ['api_key:read']);
+    my $by = sub { my ($method, $path, %json) = @_;
+        $nginx->request($method => "$api/api-keys$path", json => \%json,
+            headers => { 'X-API-Key' => $bound->{key} }) };
+    my %same = (name => 'x', scopes => ['api_key:read'],
+        expires_at => $soon, ip_allow => ['10.1.0.0/16', '127.0.0.1/32']);
+
+    my $made = $by->(POST => '', %same);
+    is $made->status, 201, 'a key makes one that is as bound as it is'
+        or diag $made->body;
+
+    for (['for ever', expires_at => undef], ['longer', expires_at => $later],
+         ['everywhere', ip_allow => []], ['elsewhere', ip_allow =>
+            ['127.0.0.1/32', '192.0.2.0/24']], ['more', ip_allow =>
+            ['0.0.0.0/0']])
+    {
+        my ($name, %other) = @$_;
+        my $r = $by->(POST => '', %same, %other);
+        is $r->code, 'api_key_wider', "but none that is good $name"
+            or diag $r->body;
+        is $r->status, 403, 'which is 403';
+    }
+
+    my $path = '/' . $made->json->{api_key};
+    is $by->(PATCH => $path, ip_allow => ['192.0.2.0/24'])->code,
+        'api_key_wider', 'nor does it widen one';
+    is $by->(PATCH => $path, ip_allow => ['10.0.0.1/32'])->status, 200,
+        'but it narrows one';
+    is $by->(POST => "/$free->{api_key}/rotate")->code, 'api_key_wider',
+        'and gets at none that is wider by rotating it';
+}
+
 is $as->(DELETE => "$api/api-keys/$reader->{api_key}")->status, 200,
     'it may revoke';
 

@@ -46,6 +46,13 @@ begin
         return;
     end if;
 
+    body := prov.api_key_wider(ctx, allow, expires_at);
+
+    if body is not null then
+        status := 403;
+        return;
+    end if;
+
     insert into prov.api_keys as k (id, partner, name, scopes, ip_allow,
         expires_at, secret_hash)
     values (id, (ctx ->> 'partner')::uuid, input ->> 'name', scopes, allow,
@@ -177,6 +184,15 @@ begin
         body := json_build_object('code', 'ip_allow_invalid',
             'detail', 'ip_allow must have addresses, or networks without '
                       'bits behind the prefix.', 'value', wrong);
+        return;
+    end if;
+
+    body := prov.api_key_wider(ctx,
+        case when input ? 'ip_allow' then allow else k.ip_allow end,
+        k.expires_at);
+
+    if body is not null then
+        status := 403;
         return;
     end if;
 

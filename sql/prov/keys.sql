@@ -124,6 +124,50 @@ comment on function prov.api_key_beyond(jsonb, text[]) is
     'that nothing needs is misspelt, and nobody has it.';
 
 
+create or replace function prov.api_key_wider(ctx jsonb, allow cidr[],
+        expires_at timestamptz)
+    returns json
+    language plpgsql stable
+as $$
+declare
+    own    prov.api_keys;
+    detail text;
+begin
+    if ctx #>> '{principal,kind}' is distinct from 'key' then
+        return null;
+    end if;
+
+    select * into own
+    from prov.api_keys k
+    where k.id = (ctx #>> '{principal,key}')::uuid;
+
+    if own.expires_at < coalesce(api_key_wider.expires_at, 'infinity') then
+        detail := format('Your own key is good until %s, and a key that it '
+            'makes or changes not for longer.', prov.rfc3339(own.expires_at));
+
+    elsif own.ip_allow <> '{}'
+        and (allow = '{}' or exists (
+            select
+            from unnest(allow) as a (network)
+            where not exists (
+                select
+                from unnest(own.ip_allow) as o (network)
+                where a.network::inet <<= o.network::inet)))
+    then
+        detail := 'Your own key is for some networks only, and a key that it '
+            'makes or changes for no others: say which, in ip_allow.';
+    end if;
+
+    return case when detail is not null
+        then json_build_object('code', 'api_key_wider', 'detail', detail) end;
+end
+$$;
+
+comment on function prov.api_key_wider(jsonb, cidr[], timestamptz) is
+    'What to answer, with status 403, when the caller is a key and this one '
+    'could be used for longer, or from elsewhere; null when it could not.';
+
+
 create or replace function prov.api_key_change(ctx jsonb, params jsonb,
         more boolean, out status int, out body json)
     language plpgsql
@@ -160,6 +204,13 @@ begin
         body := json_build_object('code', 'scope_not_granted',
             'detail', 'The key may more than you, so you cannot change it.',
             'scopes', beyond);
+        return;
+    end if;
+
+    body := prov.api_key_wider(ctx, k.ip_allow, k.expires_at);
+
+    if body is not null then
+        status := 403;
 
     elsif k.revoked_at is not null then
         status := 409;

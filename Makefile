@@ -190,7 +190,7 @@ lint:
 bench:
 	@t/build/packages bench
 	@$(MAKE) --no-print-directory all
-	@ulimit -n 8192 2>/dev/null; bench/run
+	@ulimit -n 8192 2>/dev/null; bench/run && bench/bulk && bench/lists
 
 
 clean:

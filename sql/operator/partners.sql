@@ -84,9 +84,7 @@ begin
 
         if moment is null then
             status := 400;
-            body := json_build_object('code', 'invalid_cursor',
-                'detail', 'cursor must be the next_cursor of a page of this '
-                          'list, unchanged.');
+            body := prov.list_invalid_cursor();
             return;
         end if;
     end if;
@@ -111,9 +109,7 @@ begin
     end loop;
 
     status := 200;
-    body := '{"data": [' || array_to_string(items, ', ')
-        || '], "next_cursor": ' || coalesce(to_json(next)::text, 'null')
-        || '}';
+    body := prov.list_page(items, next);
 
     if next is not null then
         headers := prov.list_link((ctx ->> 'base') || '/partners', params,
@@ -170,34 +166,10 @@ create or replace function operator.partner_suspend(ctx jsonb, params jsonb,
         input jsonb, out status int, out body json, out headers jsonb)
     language plpgsql security definer
 as $$
-declare
-    claim  record;
-    wanted prov.partners;
 begin
-    claim := prov.partner_claim(params);
-
-    if claim.status is not null then
-        status := claim.status;
-        body := claim.body;
-        return;
-    end if;
-
-    wanted := claim.partner;
-
-    if wanted.status <> 'active' then
-        status := 409;
-        body := json_build_object('code', 'invalid_transition',
-            'detail', 'The partner is suspended already.',
-            'from', wanted.status, 'to', 'suspended');
-        return;
-    end if;
-
-    wanted.status := 'suspended';
-    wanted.status_reason := input ->> 'reason';
-
-    select s.* into status, body, headers
-    from prov.partner_save(ctx, claim.partner, claim.quota, wanted,
-        claim.quota) s;
+    select t.status, t.body, t.headers into status, body, headers
+    from prov.partner_turn(ctx, params, 'active', 'suspended',
+        input ->> 'reason', 'The partner is suspended already.') t;
 end
 $$;
 
@@ -210,34 +182,10 @@ create or replace function operator.partner_resume(ctx jsonb, params jsonb,
         input jsonb, out status int, out body json, out headers jsonb)
     language plpgsql security definer
 as $$
-declare
-    claim  record;
-    wanted prov.partners;
 begin
-    claim := prov.partner_claim(params);
-
-    if claim.status is not null then
-        status := claim.status;
-        body := claim.body;
-        return;
-    end if;
-
-    wanted := claim.partner;
-
-    if wanted.status <> 'suspended' then
-        status := 409;
-        body := json_build_object('code', 'invalid_transition',
-            'detail', 'The partner is not suspended.',
-            'from', wanted.status, 'to', 'active');
-        return;
-    end if;
-
-    wanted.status := 'active';
-    wanted.status_reason := null;
-
-    select s.* into status, body, headers
-    from prov.partner_save(ctx, claim.partner, claim.quota, wanted,
-        claim.quota) s;
+    select t.status, t.body, t.headers into status, body, headers
+    from prov.partner_turn(ctx, params, 'suspended', 'active', null,
+        'The partner is not suspended.') t;
 end
 $$;
 

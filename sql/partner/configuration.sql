@@ -147,9 +147,7 @@ begin
 
         if place is null or place !~ '^[1-9][0-9]{0,8}$' then
             status := 400;
-            body := json_build_object('code', 'invalid_cursor',
-                'detail', 'cursor must be the next_cursor of a page of this '
-                          'list, unchanged.');
+            body := prov.list_invalid_cursor();
             return;
         end if;
 
@@ -173,9 +171,7 @@ begin
     end loop;
 
     status := 200;
-    body := '{"data": [' || array_to_string(items, ', ')
-        || '], "next_cursor": ' || coalesce(to_json(next)::text, 'null')
-        || '}';
+    body := prov.list_page(items, next);
     headers := prov.list_link(format('%s/tenants/%s/configuration/versions',
         ctx ->> 'base', whose), params, size, next);
 end

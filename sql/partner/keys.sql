@@ -93,9 +93,7 @@ begin
 
         if moment is null then
             status := 400;
-            body := json_build_object('code', 'invalid_cursor',
-                'detail', 'cursor must be the next_cursor of a page of this '
-                          'list, unchanged.');
+            body := prov.list_invalid_cursor();
             return;
         end if;
     end if;
@@ -116,9 +114,7 @@ begin
     end loop;
 
     status := 200;
-    body := '{"data": [' || array_to_string(items, ', ')
-        || '], "next_cursor": ' || coalesce(to_json(next)::text, 'null')
-        || '}';
+    body := prov.list_page(items, next);
 
     if next is not null then
         headers := jsonb_build_object('Link', format(

@@ -66,9 +66,7 @@ begin
     end loop;
 
     status := 200;
-    body := '{"data": [' || array_to_string(items, ', ')
-        || '], "next_cursor": ' || coalesce(to_json(next)::text, 'null')
-        || '}';
+    body := prov.list_page(items, next);
     headers := prov.list_link((ctx ->> 'base') || '/tenants', params, size,
         next);
 end

@@ -186,3 +186,26 @@ return encode(substring(sha256(convert_to(char_length(key) || ':' || key
 comment on function prov.tenant_label(text, text) is
     'What a pair of metadata is found by, as prov.keep_tenant_labels() makes '
     'it.';
+
+
+create or replace function prov.list_page(items text[], next text)
+    returns json
+    language sql stable parallel safe
+return ('{"data": [' || coalesce(array_to_string(items, ', '), '')
+    || '], "next_cursor": ' || coalesce(to_json(next)::text, 'null')
+    || '}')::json;
+
+comment on function prov.list_page(text[], text) is
+    'A page of a list: what is on it, each the text of a JSON value, and the '
+    'cursor of the next one, or null.';
+
+
+create or replace function prov.list_invalid_cursor()
+    returns json
+    language sql stable parallel safe
+return json_build_object('code', 'invalid_cursor',
+    'detail', 'cursor must be the next_cursor of a page of this list, '
+              'unchanged.');
+
+comment on function prov.list_invalid_cursor() is
+    'What to answer, with status 400, to a cursor that is none of this list.';

@@ -213,3 +213,39 @@ $$;
 comment on function prov.partner_save(jsonb, prov.partners, int, prov.partners,
     int) is
     'Makes a locked partner what is wanted, answers it and records that.';
+
+
+create or replace function prov.partner_turn(ctx jsonb, params jsonb,
+        source text, target text, reason text, otherwise text,
+        out status int, out body json, out headers jsonb)
+    language plpgsql
+as $$
+declare
+    claim  constant record := prov.partner_claim(params);
+    wanted prov.partners := claim.partner;
+begin
+    if claim.status is not null then
+        status := claim.status;
+        body := claim.body;
+        return;
+    end if;
+
+    if wanted.status <> source then
+        status := 409;
+        body := json_build_object('code', 'invalid_transition',
+            'detail', otherwise, 'from', wanted.status, 'to', target);
+        return;
+    end if;
+
+    wanted.status := target;
+    wanted.status_reason := reason;
+
+    select s.* into status, body, headers
+    from prov.partner_save(ctx, claim.partner, claim.quota, wanted,
+        claim.quota) s;
+end
+$$;
+
+comment on function prov.partner_turn(jsonb, jsonb, text, text, text, text) is
+    'Gives a partner another status, which is possible from one only; the '
+    'last argument is what to say to one that has another.';

@@ -13,6 +13,8 @@ grant execute on function
     prov.idempotency_end(jsonb, bytea, int, json, jsonb),
     prov.dry_run(jsonb, jsonb, jsonb, text, text),
     prov.dry_run_diff(jsonb),
+    prov.validated(jsonb, jsonb, jsonb, text, text),
+    prov.unvalidated(jsonb, int, json),
     prov.schema_version()
 to prov_partner, prov_operator;
 

@@ -41,6 +41,14 @@ my $schema = {
 
 write_schema('settings.json', $schema);
 write_schema('theme.json', { theme => { enum => [qw(dark light)] } });
+write_schema('strict.json', { type => 'object',
+    required => ['locale'], maxProperties => 4,
+    properties => { locale => { type => 'string' },
+                    size => { type => 'integer', maximum => 100 },
+                    limits => { type => 'object', maxProperties => 2 } },
+    if => { properties => { plan => { const => 'free' } },
+            required => ['plan'] },
+    then => { properties => { size => { maximum => 5 } } } });
 write_schema('patch.json', { type => 'object',
     properties => { locale => { type => ['string', 'null'] } } });
 
@@ -57,6 +65,13 @@ my ($postgres, $nginx) = gateway(locations => <<"END");
         provisioning_api %%OPENAPI%%/partner.json prefix=/both
             schema=Configuration:$directory/settings.json
             schema=ConfigurationPatch:$directory/patch.json;
+        provisioning_pass tenants;
+    }
+
+    location /strict/ {
+        provisioning_auth test;
+        provisioning_api %%OPENAPI%%/partner.json prefix=/strict
+            schema=Configuration:$directory/strict.json;
         provisioning_pass tenants;
     }
 END
@@ -89,16 +104,120 @@ is change(PUT => '/own', { locale => 'german', limits => { users => 'x' },
     'and nothing else, with all that is wrong';
 is change(PATCH => '/own', { theme => 'light' }),
     '{"limits":{"users":3},"locale":"de-DE","theme":"light"}',
-    'a patch is one of what is described';
+    'a patch leads to what is described';
 is change(PATCH => '/own', { theme => 'pink' }),
-    '400 invalid_body /theme enum', 'and of nothing else';
-is change(PATCH => '/own', { locale => undef }),
-    '400 invalid_body /locale type', 'nor does it remove what may not be null';
+    '400 invalid_body /theme enum', 'and to nothing else';
+is change(PATCH => '/both', { locale => 3 }),
+    '400 invalid_body /locale type',
+    'of patches the operator may say something, too';
 is change(PATCH => '/both', { locale => undef }),
-    '{"limits":{"users":3},"theme":"light"}',
-    'unless the operator says of patches something else';
+    '{"limits":{"users":3},"theme":"light"}', 'null removes what may go';
 is change(PUT => '/api/provisioning', { anything => 'goes' }),
     '{"anything":"goes"}', 'another location has the document\'s own schema';
+
+
+# Whatever leads to it, what is kept is what the operator describes
+
+sub configured {
+    my ($method, $where, $body, %headers) = @_;
+    return $nginx->request($method => "/strict/tenants/$tenant/configuration"
+        . $where, token => token(), headers => \%headers,
+        defined $body ? (json => $body) : ());
+}
+
+sub current {
+    return $json->encode(configured(GET => '')->json->{configuration});
+}
+
+sub violations {
+    my ($r) = @_;
+    return join ' ', $r->status, $r->json->{code} || '-',
+        map { "$_->{pointer} $_->{code}" } @{ $r->json->{errors} || [] };
+}
+
+my $tag = configured(PUT => '', { locale => 'en', size => 50 })
+    ->header('ETag');
+my $r = configured(PATCH => '', { plan => 'free', locale => undef,
+    limits => { a => 1, b => 2, c => 3 } });
+is violations($r), '400 invalid_body /limits max_properties /locale required '
+    . '/size maximum', 'a patch that leads to what must not be is refused';
+is $json->encode($r->json->{errors}), $json->encode(configured(PUT => '',
+    { size => 50, plan => 'free', limits => { a => 1, b => 2, c => 3 } })
+    ->json->{errors}), 'as PUT refuses it, with the same pointers';
+like $r->json->{detail}, qr/would lead to/, 'and says what they point into';
+is current(), '{"locale":"en","size":50}', 'and nothing was changed';
+is configured(PATCH => '', { size => 3, plan => 'free' })->status, 200,
+    'one that is right as a whole is made, though it has not all members';
+
+is violations(configured(PATCH => '?dry_run=true', { size => 50 })),
+    '400 invalid_body /size maximum', 'so it is for trial';
+$r = configured(PATCH => '?dry_run=true', { size => 4 });
+is_deeply [$r->header('Dry-Run'), $r->json->{resource}{configuration}{size}],
+    ['true', 4], 'where what can be is shown';
+is current(), '{"locale":"en","plan":"free","size":3}', 'and not kept';
+
+is violations(configured(PATCH => '', { size => 50 }, 'If-Match' => $tag)),
+    '412 precondition_failed', 'a condition comes first';
+is violations(configured(PATCH => '', { size => 2 },
+    'If-Match' => configured(GET => '')->header('ETag'))), '200 -',
+    'and does not forbid what it allows';
+
+my %key = ('Idempotency-Key' => 'strict-1');
+is violations(configured(PATCH => '', { size => 50 }, %key)),
+    '400 invalid_body /size maximum', 'with a key it is refused, too';
+is violations(configured(PATCH => '', { plan => undef })), '200 -',
+    'when it is right';
+is violations($r = configured(PATCH => '', { size => 50 }, %key)), '200 -',
+    'it can be made with that key';
+is $r->header('Idempotent-Replayed'), undef, 'and is made';
+is violations($r = configured(PATCH => '', { size => 50 }, %key)), '200 -',
+    'once';
+is $r->header('Idempotent-Replayed'), 'true', 'and answered again';
+is $postgres->value("select count(*) from prov.audit where request_id = ?",
+    $r->header('X-Request-Id')), 0, 'without another entry of the audit';
+
+my $versions = configured(GET => '')->json->{version};
+is violations(configured(POST => '/rollback', { version => 3 })),
+    '400 invalid_body /locale required',
+    'an old version that may not be any more is not brought back'
+    or diag configured(GET => '/versions/3')->body;
+is violations(configured(POST => '/rollback?dry_run=true', { version => 3 })),
+    '400 invalid_body /locale required', 'nor for trial';
+is configured(GET => '')->json->{version}, $versions, 'and makes no version';
+is violations(configured(POST => '/rollback', { version => $versions - 1 })),
+    '200 -', 'another one is';
+
+my $large = '{"large": 1e25, "none": -1e-300, "is": "1000000000000000000000 '
+    . '\\" -99999999999999999999", "last": -9223372036854775808, "locale": "'
+    . 'x' x 20000 . '"}';
+is $nginx->request(PUT => "/api/provisioning/tenants/$tenant/configuration",
+    token => token(), body => $large,
+    headers => { 'Content-Type' => 'application/json' })->status, 200,
+    'numbers may be large and small, and texts long';
+$r = configured(PATCH => '', { none => undef, size => 101 });
+is violations($r), '400 invalid_body  max_properties /size maximum',
+    'what is long is validated, too';
+is violations(configured(PATCH => '', { none => undef })),
+    '200 -', 'and kept when it is right';
+my @kept = configured(GET => '')->body =~ /"(?:is|last|large)": ([^,]+)/g;
+is "@kept", '"1000000000000000000000 \" -99999999999999999999" '
+    . '-9223372036854775808 10000000000000000000000000', 'as it was given';
+
+
+# At the same time: each is validated as it is kept, and none is lost
+
+configured(PUT => '', { locale => 'en' });
+my @connections = map { $nginx->connection } 1 .. 8;
+my $n = 0;
+$_->send_request(PATCH => "/strict/tenants/$tenant/configuration",
+    token => token(), keep => 1, json => { 'k' . ++$n => $n })
+    for @connections;
+my @parallel = sort map { $_->read_response->status } @connections;
+$_->close for @connections;
+is "@parallel", '200 200 200 400 400 400 400 400',
+    'of eight changes at once as many are made as may be';
+is keys %{ configured(GET => '')->json->{configuration} }, 4,
+    'and all of these are there';
 
 
 # What is published

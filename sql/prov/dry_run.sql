@@ -41,6 +41,7 @@ create or replace function prov.dry_run(ctx jsonb, params jsonb, input jsonb,
 as $$
 declare
     diff jsonb;
+    open boolean;
 begin
     -- With the caller's own rights: it can try nothing that it may not do.
     -- What is rolled back are rows; variables keep what they were told.
@@ -51,6 +52,8 @@ begin
         into status, body, headers
         using ctx, params, input;
 
+        open := prov.unvalidated(ctx, status, body);
+
         set constraints all immediate;
 
         diff := prov.dry_run_diff(ctx);
@@ -60,6 +63,13 @@ begin
         when sqlstate 'PVDRY' then
             null;
     end;
+
+    if open then
+        status := 100;
+        body := body -> (ctx #>> '{result,member}');
+        headers := null;
+        return;
+    end if;
 
     -- a tag or a location would be of something that is not there
 

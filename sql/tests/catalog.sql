@@ -215,6 +215,8 @@ $$),
             'EXECUTE prov.idempotency_end(jsonb,bytea,integer,json,jsonb)',
             'EXECUTE prov.dry_run(jsonb,jsonb,jsonb,text,text)',
             'EXECUTE prov.dry_run_diff(jsonb)',
+            'EXECUTE prov.validated(jsonb,jsonb,jsonb,text,text)',
+            'EXECUTE prov.unvalidated(jsonb,integer,json)',
             'EXECUTE prov.schema_version()'])
 $$),
 ('it touches no table and creates nothing', $$

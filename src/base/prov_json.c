@@ -11,14 +11,24 @@
 #define PROV_JSON_DIGITS    256
 #define PROV_JSON_EXPONENT  3
 
+/* the same of one that PostgreSQL writes, which has no exponent */
+#define PROV_JSON_WRITTEN   (2 * PROV_JSON_DIGITS + 1000)
+
+/* digits of the largest integer */
+#define PROV_JSON_INTEGER   (sizeof("9223372036854775807") - 1)
+
 /* what all exponents of a text come to: digits when PostgreSQL writes it */
 #define PROV_JSON_EXPANDED  1048576
 
 
-static ngx_int_t prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
+static json_t *prov_json_load(u_char *data, size_t len,
     prov_json_error_t *err);
-static u_char *prov_json_number(u_char *p, u_char *last,
+static ngx_int_t prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
+    size_t digits, ngx_uint_t *large, prov_json_error_t *err);
+static u_char *prov_json_number(u_char *p, u_char *last, size_t digits,
     ngx_uint_t *expanded);
+static ngx_uint_t prov_json_large(u_char *p, u_char *end);
+static size_t prov_json_exponents(u_char *p, u_char *data, size_t len);
 static void prov_json_position(u_char *data, u_char *at,
     prov_json_error_t *err);
 static void prov_json_explain(json_error_t *je, prov_json_error_t *err);
@@ -31,15 +41,54 @@ json_t *
 prov_json_parse(u_char *data, size_t len, ngx_uint_t depth,
     prov_json_error_t *err)
 {
-    json_t        *json;
-    json_error_t   je;
+    ngx_uint_t  large;
 
-    err->line = 1;
-    err->column = 1;
-
-    if (prov_json_scan(data, len, depth, err) != NGX_OK) {
+    if (prov_json_scan(data, len, depth, PROV_JSON_DIGITS, &large, err)
+        != NGX_OK)
+    {
         return NULL;
     }
+
+    return prov_json_load(data, len, err);
+}
+
+
+json_t *
+prov_json_parse_written(u_char *data, size_t len, ngx_uint_t depth,
+    prov_json_error_t *err)
+{
+    u_char      *text;
+    json_t      *json;
+    ngx_uint_t   large;
+
+    if (prov_json_scan(data, len, depth, PROV_JSON_WRITTEN, &large, err)
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (large == 0) {
+        return prov_json_load(data, len, err);
+    }
+
+    text = ngx_alloc(len + 2 * large, ngx_cycle->log);
+    if (text == NULL) {
+        return prov_json_fail(err, PROV_JSON_MEMORY, "no memory");
+    }
+
+    json = prov_json_load(text, prov_json_exponents(text, data, len), err);
+
+    ngx_free(text);
+
+    return json;
+}
+
+
+static json_t *
+prov_json_load(u_char *data, size_t len, prov_json_error_t *err)
+{
+    json_t        *json;
+    json_error_t   je;
 
     json = json_loadb((char *) data, len,
                       JSON_REJECT_DUPLICATES|JSON_DECODE_ANY, &je);
@@ -55,15 +104,21 @@ prov_json_parse(u_char *data, size_t len, ngx_uint_t depth,
 /*
  * One pass before the parser's: emptiness, NUL bytes, nesting, which has to
  * be known before anything recurses over the input, and numbers that jansson
- * takes for zero while PostgreSQL refuses them.
+ * takes for zero while PostgreSQL refuses them.  Counts the integers that are
+ * too large to be one.
  */
 
 static ngx_int_t
-prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
-    prov_json_error_t *err)
+prov_json_scan(u_char *data, size_t len, ngx_uint_t depth, size_t digits,
+    ngx_uint_t *large, prov_json_error_t *err)
 {
     u_char      *p, *last, *end;
     ngx_uint_t   level, string, seen, expanded;
+
+    err->line = 1;
+    err->column = 1;
+
+    *large = 0;
 
     level = 0;
     expanded = 0;
@@ -136,7 +191,7 @@ prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
                 break;
             }
 
-            end = prov_json_number(p, last, &expanded);
+            end = prov_json_number(p, last, digits, &expanded);
 
             if (end == NULL) {
                 prov_json_position(data, p, err);
@@ -153,6 +208,8 @@ prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
                                "1,048,576 digits without their exponents");
                 return NGX_ERROR;
             }
+
+            *large += prov_json_large(p, end);
 
             p = end - 1;
         }
@@ -174,7 +231,8 @@ prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
  */
 
 static u_char *
-prov_json_number(u_char *p, u_char *last, ngx_uint_t *expanded)
+prov_json_number(u_char *p, u_char *last, size_t digits,
+    ngx_uint_t *expanded)
 {
     u_char     *start, *exponent;
     ngx_int_t   n;
@@ -196,7 +254,7 @@ prov_json_number(u_char *p, u_char *last, ngx_uint_t *expanded)
         }
     }
 
-    if (p - start > PROV_JSON_DIGITS
+    if ((size_t) (p - start) > digits
         || (exponent && p - exponent > PROV_JSON_EXPONENT))
     {
         return NULL;
@@ -211,6 +269,79 @@ prov_json_number(u_char *p, u_char *last, ngx_uint_t *expanded)
     }
 
     return p;
+}
+
+
+/* Whether this number is an integer, and beyond 64 bits. */
+
+static ngx_uint_t
+prov_json_large(u_char *p, u_char *end)
+{
+    u_char  *digit;
+
+    p += (*p == '-');
+
+    if (end - p < (ssize_t) PROV_JSON_INTEGER) {
+        return 0;
+    }
+
+    for (digit = p; digit < end; digit++) {
+        if (*digit < '0' || *digit > '9') {
+            return 0;
+        }
+    }
+
+    /* the smallest one counts, too, and is exact as a double */
+
+    return end - p > (ssize_t) PROV_JSON_INTEGER
+           || ngx_memcmp(p, "9223372036854775807", PROV_JSON_INTEGER) > 0;
+}
+
+
+/*
+ * Copies a text that has been scanned, and gives each integer that is too
+ * large an exponent, of zero.  Returns the length of the copy.
+ */
+
+static size_t
+prov_json_exponents(u_char *p, u_char *data, size_t len)
+{
+    u_char      *last, *end, *text;
+    ngx_uint_t   string, expanded;
+
+    text = p;
+    last = data + len;
+    string = 0;
+    expanded = 0;
+
+    while (data < last) {
+
+        if (string || (*data != '-' && (*data < '0' || *data > '9'))) {
+
+            if (string && *data == '\\' && data + 1 < last) {
+                *p++ = *data++;
+
+            } else if (*data == '"') {
+                string = !string;
+            }
+
+            *p++ = *data++;
+            continue;
+        }
+
+        end = prov_json_number(data, last, PROV_JSON_WRITTEN, &expanded);
+
+        p = ngx_cpymem(p, data, end - data);
+
+        if (prov_json_large(data, end)) {
+            *p++ = 'e';
+            *p++ = '0';
+        }
+
+        data = end;
+    }
+
+    return p - text;
 }
 
 

@@ -48,6 +48,14 @@ json_t *prov_json_parse(u_char *data, size_t len, ngx_uint_t depth,
     prov_json_error_t *err);
 
 /*
+ * The same for what PostgreSQL has written, which may be numbers that came
+ * with an exponent and have none any more: 1e20 is a number and has a fraction
+ * of none, 100000000000000000000 would be an integer beyond 64 bits.
+ */
+json_t *prov_json_parse_written(u_char *data, size_t len, ngx_uint_t depth,
+    prov_json_error_t *err);
+
+/*
  * Hands the caller's reference to the pool, which releases it when it is
  * destroyed.  On NGX_ERROR (no memory) the reference has been released.
  */

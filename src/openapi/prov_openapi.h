@@ -76,6 +76,9 @@ typedef struct {
     ngx_uint_t              npath;      /* how many of them are the path's */
     ngx_array_t             media;      /* prov_openapi_media_t; empty: the
                                            operation takes no body */
+    prov_schema_t          *result;     /* x-validate-result: of the member
+                                           below; NULL: nothing is looked at */
+    ngx_str_t               member;     /* of what the function answers */
     unsigned                body_required:1;
     unsigned                stream:1;   /* x-stream: answered page by page */
     prov_openapi_api_t     *api;

@@ -161,8 +161,19 @@ static prov_openapi_member_t  prov_openapi_operation[] = {
     ONE("x-permission", STRING),
     ONE("x-handler", STRING),
     ONE("x-stream", BOOLEAN),
+    ONE("x-validate-result", RESULT),
     REFUSE("servers", "all operations are served below the first of the "
            "document's \"servers\": write them there"),
+    END
+};
+
+
+/* an extension of ours: x-validate-result */
+
+static prov_openapi_member_t  prov_openapi_validated[] = {
+    NEED("member", STRING, "\"member\": the member of the answer that has "
+         "the result"),
+    NEED("schema", SCHEMA, "\"schema\": what the result must be"),
     END
 };
 
@@ -362,8 +373,12 @@ prov_openapi_grammar_t  prov_openapi_grammar[PROV_OPENAPI_KINDS] = {
         { "a path item", "pathItems", NULL, prov_openapi_path_item },
 
     [PROV_OPENAPI_K_OPERATION] =
-        { "an operation", NULL, "x-permission, x-handler and x-stream",
+        { "an operation", NULL,
+          "x-permission, x-handler, x-stream and x-validate-result",
           prov_openapi_operation },
+
+    [PROV_OPENAPI_K_RESULT] =
+        { "an x-validate-result", NULL, NULL, prov_openapi_validated },
 
     [PROV_OPENAPI_K_PARAMETER] =
         { "a parameter", "parameters", "x-permission",

@@ -44,6 +44,7 @@ typedef enum {
     PROV_OPENAPI_K_COMPONENTS,
     PROV_OPENAPI_K_PATH_ITEM,
     PROV_OPENAPI_K_OPERATION,
+    PROV_OPENAPI_K_RESULT,
     PROV_OPENAPI_K_PARAMETER,
     PROV_OPENAPI_K_REQUEST_BODY,
     PROV_OPENAPI_K_MEDIA_TYPE,
@@ -275,6 +276,10 @@ ngx_int_t prov_openapi_text(prov_openapi_load_t *load, prov_openapi_at_t *at,
 
 /* prov_openapi_body.c */
 ngx_int_t prov_openapi_body(prov_openapi_load_t *load,
+    prov_openapi_at_t *operation, prov_openapi_operation_t *op);
+
+/* prov_openapi_result.c */
+ngx_int_t prov_openapi_result(prov_openapi_load_t *load,
     prov_openapi_at_t *operation, prov_openapi_operation_t *op);
 
 /* prov_openapi_access.c */

@@ -179,7 +179,11 @@ struct prov_request_ctx_s {
     prov_openapi_operation_t   *operation;
     prov_request_call_t        *call;
     prov_schema_t              *schema;    /* of the body that is read */
-    prov_request_check_t       *check;     /* of that body */
+    prov_request_check_t       *check;     /* of that body, then of what
+                                              it leads to */
+    u_char                     *validated; /* in args[0]: the hash of what was
+                                              validated; NULL: nothing is */
+    ngx_uint_t                  rounds;    /* of validating results */
     prov_auth_identity_t       *identity;
     prov_request_lookup_t       lookup;    /* of an API key */
     void                       *handling;  /* a handler's own */
@@ -204,6 +208,7 @@ struct prov_request_ctx_s {
     unsigned                    waiting:1; /* for the answer to the query */
     unsigned                    queried:1; /* the times are known */
     unsigned                    outcome:1; /* asks what became of a write */
+    unsigned                    fenced:1;  /* by the write's id, not its key */
     unsigned                    keyed:1;   /* with an Idempotency-Key */
     unsigned                    dry_run:1; /* nothing is to be kept */
     unsigned                    refusal:1; /* asks why nobody was let in */
@@ -307,6 +312,8 @@ ngx_int_t prov_request_mutation(ngx_conf_t *cf,
 ngx_int_t prov_request_conditional(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 void prov_request_mutation_asked(prov_request_ctx_t *ctx, json_t *params);
+ngx_int_t prov_request_function(ngx_pool_t *pool,
+    prov_openapi_operation_t *op, ngx_str_t *call);
 ngx_uint_t prov_request_statement(prov_request_ctx_t *ctx,
     prov_db_class_e *class);
 
@@ -317,6 +324,17 @@ ngx_int_t prov_request_body(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     void (*resume)(ngx_http_request_t *r));
 ngx_int_t prov_request_body_result(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
+ngx_int_t prov_request_body_violations(ngx_http_request_t *r,
+    const char *detail, prov_schema_report_t *report);
+ngx_int_t prov_request_body_busy(ngx_http_request_t *r);
+
+/* prov_request_result.c: what a change would lead to, before it is made */
+size_t prov_request_result_len(prov_openapi_operation_t *op);
+u_char *prov_request_result_told(u_char *p, prov_request_ctx_t *ctx);
+ngx_uint_t prov_request_result_open(prov_request_ctx_t *ctx,
+    PGresult *result);
+ngx_int_t prov_request_result(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    PGresult *result);
 
 /* prov_request_check.c: is it what the operation takes? */
 
@@ -336,6 +354,7 @@ struct prov_request_check_s {
     ngx_http_request_t         *request;   /* while a thread has it */
     ngx_pool_t                 *pool;
     unsigned                    in_file:1; /* some of it */
+    unsigned                    written:1; /* by PostgreSQL */
     unsigned                    required:1;
 };
 

@@ -11,8 +11,6 @@ static ngx_int_t prov_request_body_match(ngx_str_t *type,
 static ngx_uint_t prov_request_body_charset(u_char *p, u_char *last);
 static ngx_int_t prov_request_body_types(ngx_http_request_t *r,
     prov_openapi_operation_t *op);
-static ngx_int_t prov_request_body_violations(ngx_http_request_t *r,
-    prov_schema_report_t *report);
 static ngx_uint_t prov_request_body_encoded(ngx_http_request_t *r);
 
 
@@ -268,22 +266,17 @@ prov_request_body_result(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         break;
 
     case NGX_BUSY:
-        if (prov_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "overloaded",
-                         "Too many requests are waiting to be read; nothing "
-                         "was done.")
-            == NGX_ERROR)
-        {
-            return NGX_ERROR;
-        }
-
-        return prov_problem_retry(r, 1);
+        return prov_request_body_busy(r);
 
     default:
         return NGX_ERROR;
     }
 
     if (err->code == 0) {
-        return prov_request_body_violations(r, &check->report);
+        return prov_request_body_violations(r,
+                                            "The body is not as described; "
+                                            "see \"errors\".",
+                                            &check->report);
     }
 
     switch (err->code) {
@@ -301,8 +294,25 @@ prov_request_body_result(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 }
 
 
-static ngx_int_t
-prov_request_body_violations(ngx_http_request_t *r,
+/* No thread had time to look at it. */
+
+ngx_int_t
+prov_request_body_busy(ngx_http_request_t *r)
+{
+    if (prov_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "overloaded",
+                     "Too many requests are waiting to be read; nothing was "
+                     "done.")
+        == NGX_ERROR)
+    {
+        return NGX_ERROR;
+    }
+
+    return prov_problem_retry(r, 1);
+}
+
+
+ngx_int_t
+prov_request_body_violations(ngx_http_request_t *r, const char *detail,
     prov_schema_report_t *report)
 {
     ngx_str_t          errors;
@@ -316,7 +326,5 @@ prov_request_body_violations(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    return prov_problem_errors(r, "invalid_body",
-                               "The body is not as described; see "
-                               "\"errors\".", &errors);
+    return prov_problem_errors(r, "invalid_body", detail, &errors);
 }

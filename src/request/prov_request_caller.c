@@ -78,6 +78,10 @@ prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         }
     }
 
+    if (op->result) {
+        p = prov_request_result_told(p, ctx);
+    }
+
     *p++ = '}';
     *p = '\0';
 
@@ -104,6 +108,10 @@ prov_request_caller_len(prov_request_ctx_t *ctx, ngx_str_t *permission,
 
     if (permission) {
         len += prov_json_quoted(permission->len);
+    }
+
+    if (ctx->operation->result) {
+        len += prov_request_result_len(ctx->operation);
     }
 
     identity = ctx->identity;

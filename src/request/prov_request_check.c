@@ -2,8 +2,9 @@
  * Is a body what the operation takes?  Read back when nginx has put it into a
  * file, parsed, and validated: at once when it is small, else by a thread of
  * nginx's pool "default", so that no body holds the worker up for longer than
- * a millisecond.  Called by prov_request_body.c; touches the request from the
- * worker's own thread only.
+ * a millisecond.  Called by prov_request_body.c, and by
+ * prov_request_result.c for what a change leads to; touches the request from
+ * the worker's own thread only.
  */
 
 #include "request/prov_request.h"
@@ -75,8 +76,11 @@ prov_request_check_run(prov_request_check_t *check)
         return;
     }
 
-    json = prov_json_parse(check->text.data, check->text.len,
-                           PROV_JSON_BODY_DEPTH, &check->err);
+    json = check->written
+           ? prov_json_parse_written(check->text.data, check->text.len,
+                                     PROV_JSON_DOCUMENT_DEPTH, &check->err)
+           : prov_json_parse(check->text.data, check->text.len,
+                             PROV_JSON_BODY_DEPTH, &check->err);
     if (json == NULL) {
         check->rc = (check->err.code == PROV_JSON_MEMORY) ? NGX_ERROR
                                                           : NGX_DECLINED;

@@ -22,7 +22,7 @@ static ngx_int_t prov_service_call(ngx_conf_t *cf,
     prov_request_handler_t *handlers);
 static prov_db_class_e prov_service_class(prov_openapi_operation_t *op);
 static ngx_int_t prov_service_statement(ngx_conf_t *cf,
-    prov_request_service_t *service, ngx_str_t *schema, ngx_str_t *function,
+    prov_request_service_t *service, ngx_str_t *function,
     ngx_uint_t *statement);
 static ngx_int_t prov_service_refusal(ngx_conf_t *cf,
     prov_request_service_t *service);
@@ -45,8 +45,7 @@ prov_request_service(ngx_conf_t *cf, prov_openapi_api_t *api,
     prov_request_service_t    *service;
     prov_openapi_operation_t  *op;
 
-    static ngx_str_t  prov = ngx_string("prov");
-    static ngx_str_t  outcome = ngx_string("outcome");
+    static ngx_str_t  outcome = ngx_string("prov.outcome(e.ctx, $2, $3)");
 
     service = ngx_pcalloc(cf->pool, sizeof(prov_request_service_t));
     if (service == NULL) {
@@ -77,8 +76,7 @@ prov_request_service(ngx_conf_t *cf, prov_openapi_api_t *api,
         }
     }
 
-    if (prov_service_statement(cf, service, &prov, &outcome,
-                               &service->outcome)
+    if (prov_service_statement(cf, service, &outcome, &service->outcome)
         != NGX_OK
         || prov_service_refusal(cf, service) != NGX_OK
         || prov_service_attempts(cf, service) != NGX_OK
@@ -95,6 +93,7 @@ static ngx_int_t
 prov_service_call(ngx_conf_t *cf, prov_request_service_t *service,
     prov_openapi_operation_t *op, prov_request_handler_t *handlers)
 {
+    ngx_str_t                function;
     prov_request_call_t     *call;
     prov_request_handler_t  *h;
 
@@ -107,8 +106,10 @@ prov_service_call(ngx_conf_t *cf, prov_request_service_t *service,
     }
 
     if (op->handler.len == 0) {
-        return prov_service_statement(cf, service, &service->api->schema,
-                                      &op->id, &call->statement);
+        return prov_request_function(cf->pool, op, &function) == NGX_OK
+               ? prov_service_statement(cf, service, &function,
+                                        &call->statement)
+               : NGX_ERROR;
     }
 
     for (h = handlers; h->name.len; h++) {
@@ -171,25 +172,24 @@ prov_service_class(prov_openapi_operation_t *op)
 
 static ngx_int_t
 prov_service_statement(ngx_conf_t *cf, prov_request_service_t *service,
-    ngx_str_t *schema, ngx_str_t *function, ngx_uint_t *statement)
+    ngx_str_t *function, ngx_uint_t *statement)
 {
     ngx_int_t   n;
     ngx_str_t  *enter, text;
 
     static const char  format[] =
         "select r.status, r.body, r.headers from prov.%V($1) e "
-        "left join lateral %V.%V(e.ctx, $2, $3) r on true";
+        "left join lateral %V r on true";
 
     enter = &service->api->enter;
 
     text.data = ngx_pnalloc(cf->pool, sizeof(format) + enter->len
-                                      + schema->len + function->len);
+                                      + function->len);
     if (text.data == NULL) {
         return NGX_ERROR;
     }
 
-    text.len = ngx_sprintf(text.data, format, enter, schema, function)
-               - text.data;
+    text.len = ngx_sprintf(text.data, format, enter, function) - text.data;
 
     n = prov_db_statement(service->db, &text);
     if (n == NGX_ERROR) {

@@ -26,8 +26,11 @@ static ngx_int_t prov_mutation_declared(ngx_conf_t *cf,
 static prov_mutation_parameter_t *prov_mutation_parameter(
     prov_openapi_parameter_t *param);
 static ngx_int_t prov_mutation_statement(ngx_conf_t *cf,
-    prov_request_service_t *service, prov_openapi_operation_t *op,
-    const char *format, size_t len, ngx_uint_t *statement);
+    prov_request_service_t *service, const char *format, size_t len,
+    ngx_str_t *call, ngx_uint_t *statement);
+static ngx_int_t prov_mutation_call(ngx_pool_t *pool,
+    prov_openapi_operation_t *op, const char *format, size_t len,
+    ngx_str_t *call);
 static ngx_uint_t prov_mutation_sent(ngx_http_request_t *r,
     const char *name, size_t len);
 
@@ -61,15 +64,26 @@ static const char  prov_mutation_keyed[] =
     "select f.status, f.body, f.headers from prov.%V($1) e "
     "left join lateral prov.idempotency_begin(e.ctx, $2, $3) b on true "
     "left join lateral (select o.status, o.body, o.headers "
-    "from %V.%V(e.ctx, $2, $3) o where b.begun is not null offset 0) r "
+    "from %V o where b.begun is not null offset 0) r "
     "on true "
     "left join lateral prov.idempotency_end(e.ctx, b.begun, "
     "coalesce(b.status, r.status), coalesce(b.body, r.body), "
     "coalesce(b.headers, r.headers)) f on true";
 
-static const char  prov_mutation_dry_run[] =
+static const char  prov_mutation_tried[] =
     "select r.status, r.body, r.headers from prov.%V($1) e "
-    "left join lateral prov.dry_run(e.ctx, $2, $3, '%V', '%V') r on true";
+    "left join lateral %V r on true";
+
+
+/* the operation's function, called by itself or by one of ours */
+
+static const char  prov_mutation_plain[] = "%V.%V(e.ctx, $2, $3)";
+
+static const char  prov_mutation_validated[] =
+    "prov.validated(e.ctx, $2, $3, '%V', '%V')";
+
+static const char  prov_mutation_dry_run[] =
+    "prov.dry_run(e.ctx, $2, $3, '%V', '%V')";
 
 
 /* Sets what call takes of these parameters, and the statements for them. */
@@ -78,6 +92,7 @@ ngx_int_t
 prov_request_mutation(ngx_conf_t *cf, prov_request_service_t *service,
     prov_request_call_t *call)
 {
+    ngx_str_t                  function;
     ngx_uint_t                 i;
     prov_openapi_operation_t  *op;
     prov_openapi_parameter_t  *param;
@@ -92,17 +107,25 @@ prov_request_mutation(ngx_conf_t *cf, prov_request_service_t *service,
     }
 
     if ((call->takes & PROV_REQUEST_TAKES_KEY)
-        && prov_mutation_statement(cf, service, op, prov_mutation_keyed,
-                                   sizeof(prov_mutation_keyed), &call->keyed)
-           != NGX_OK)
+        && (prov_request_function(cf->pool, op, &function) != NGX_OK
+            || prov_mutation_statement(cf, service, prov_mutation_keyed,
+                                       sizeof(prov_mutation_keyed),
+                                       &function, &call->keyed)
+               != NGX_OK))
     {
         return NGX_ERROR;
     }
 
-    if (call->takes & PROV_REQUEST_TAKES_DRY_RUN) {
-        return prov_mutation_statement(cf, service, op, prov_mutation_dry_run,
-                                       sizeof(prov_mutation_dry_run),
-                                       &call->dry_run);
+    if ((call->takes & PROV_REQUEST_TAKES_DRY_RUN)
+        && (prov_mutation_call(cf->pool, op, prov_mutation_dry_run,
+                               sizeof(prov_mutation_dry_run), &function)
+            != NGX_OK
+            || prov_mutation_statement(cf, service, prov_mutation_tried,
+                                       sizeof(prov_mutation_tried),
+                                       &function, &call->dry_run)
+               != NGX_OK))
+    {
+        return NGX_ERROR;
     }
 
     return NGX_OK;
@@ -176,28 +199,53 @@ prov_mutation_parameter(prov_openapi_parameter_t *param)
 }
 
 
-/* Entrance, schema and operation; the loader has checked these names. */
+/* How an operation's function is called in a statement that has entered. */
+
+ngx_int_t
+prov_request_function(ngx_pool_t *pool, prov_openapi_operation_t *op,
+    ngx_str_t *call)
+{
+    return op->result
+           ? prov_mutation_call(pool, op, prov_mutation_validated,
+                                sizeof(prov_mutation_validated), call)
+           : prov_mutation_call(pool, op, prov_mutation_plain,
+                                sizeof(prov_mutation_plain), call);
+}
+
+
+/* The loader has checked these names. */
+
+static ngx_int_t
+prov_mutation_call(ngx_pool_t *pool, prov_openapi_operation_t *op,
+    const char *format, size_t len, ngx_str_t *call)
+{
+    call->data = ngx_pnalloc(pool, len + op->api->schema.len + op->id.len);
+    if (call->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    call->len = ngx_sprintf(call->data, format, &op->api->schema, &op->id)
+                - call->data;
+
+    return NGX_OK;
+}
+
 
 static ngx_int_t
 prov_mutation_statement(ngx_conf_t *cf, prov_request_service_t *service,
-    prov_openapi_operation_t *op, const char *format, size_t len,
-    ngx_uint_t *statement)
+    const char *format, size_t len, ngx_str_t *call, ngx_uint_t *statement)
 {
-    ngx_int_t            n;
-    ngx_str_t            text;
-    prov_openapi_api_t  *api;
+    ngx_int_t   n;
+    ngx_str_t  *enter, text;
 
-    api = service->api;
+    enter = &service->api->enter;
 
-    text.data = ngx_pnalloc(cf->pool, len + api->enter.len + api->schema.len
-                                      + op->id.len);
+    text.data = ngx_pnalloc(cf->pool, len + enter->len + call->len);
     if (text.data == NULL) {
         return NGX_ERROR;
     }
 
-    text.len = ngx_sprintf(text.data, format, &api->enter, &api->schema,
-                           &op->id)
-               - text.data;
+    text.len = ngx_sprintf(text.data, format, enter, call) - text.data;
 
     n = prov_db_statement(service->db, &text);
     if (n == NGX_ERROR) {
@@ -266,15 +314,19 @@ prov_request_mutation_asked(prov_request_ctx_t *ctx, json_t *params)
 }
 
 
-/* What serves the request; a dry run may be repeated, as a read may. */
+/*
+ * What serves the request.  What keeps nothing may be repeated, as a read may:
+ * a dry run, and a change whose result has not been validated yet.
+ */
 
 ngx_uint_t
 prov_request_statement(prov_request_ctx_t *ctx, prov_db_class_e *class)
 {
-    *class = ctx->call->class;
+    *class = (ctx->dry_run || (ctx->validated && ctx->rounds == 0))
+             ? PROV_DB_READ
+             : ctx->call->class;
 
     if (ctx->dry_run) {
-        *class = PROV_DB_READ;
         return ctx->call->dry_run;
     }
 

@@ -160,6 +160,10 @@ prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
                                     PROV_DB_READ);
         }
 
+        if (prov_request_result_open(ctx, q->result)) {
+            return prov_request_result(r, ctx, q->result);
+        }
+
         rc = (ctx->operation->stream && !ctx->refusal)
              ? prov_request_stream(r, ctx, q->result)
              : prov_request_respond(r, ctx, q->result);
@@ -181,6 +185,7 @@ prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
                       "outcome", &ctx->operation->id);
 
         ctx->outcome = 1;
+        ctx->fenced = !ctx->keyed;
 
         /* with a key the request itself is the question: it is answered as
            it was, or served now, and never twice */
@@ -234,13 +239,23 @@ static ngx_int_t
 prov_request_outcome(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     prov_db_query_t *q)
 {
-    if (ctx->keyed && q->status == PROV_DB_COMMITTED
+    if (!ctx->fenced && q->status == PROV_DB_COMMITTED
         && PQntuples(q->result) == 1)
     {
+        if (prov_request_result_open(ctx, q->result)) {
+            /* not made now, as something else has changed meanwhile; the
+               original, should it come yet, must not be made either */
+
+            ctx->fenced = 1;
+
+            return prov_request_ask(r, ctx, ctx->conf->service->outcome,
+                                    PROV_DB_OUTCOME);
+        }
+
         return prov_request_respond(r, ctx, q->result);
     }
 
-    if (ctx->keyed && q->status == PROV_DB_REFUSED) {
+    if (!ctx->fenced && q->status == PROV_DB_REFUSED) {
         return prov_request_refused(r, q->result);
     }
 

@@ -80,6 +80,14 @@ sub operations {
     my $handler = 'cannot name a handler: write snake_case of at most 63 '
         . 'bytes, or remove it to have the SQL function called';
     my $callback = "$get/callbacks/c/{\$url}/post";
+    my $result = '/paths/~1other/post/x-validate-result';
+    my $changes = 'only a change that a function makes has a result that can '
+        . 'be refused: remove this x-validate-result';
+    my $validated = sub {
+        my ($x, %more) = @_;
+        return at('/paths/~1other', { post => { %{ operation('thing_add') },
+            'x-validate-result' => $x, %more } });
+    };
 
     return (
         (map { ["the operationId \"$_\"", at("$get/operationId", $_),
@@ -102,6 +110,33 @@ sub operations {
             '/paths/~1other/post/x-stream',
             'only a "get" that a function serves can be answered page by '
             . 'page: remove this x-stream'],
+        ['the result of a read', at("$get/x-validate-result",
+            { member => 'thing', schema => {} }), "$get/x-validate-result",
+            $changes],
+        ['the result of a handler', at('/paths/~1other', { post => {
+            %{ public('thing_add') }, 'x-handler' => 'health_live',
+            'x-validate-result' => { member => 'thing', schema => {} } } }),
+            $result, $changes],
+        ['a result without a schema', $validated->({ member => 'thing' }),
+         $result, '"schema" is missing in an x-validate-result: write '
+            . '"schema": what the result must be'],
+        ['a result that is all of the answer', $validated->({ schema => {} }),
+         $result, '"member" is missing in an x-validate-result: write '
+            . '"member": the member of the answer that has the result'],
+        (map { ["the member \"$_\"", $validated->({ member => $_,
+                schema => {} }), "$result/member", "\"$_\" cannot name a "
+                . 'member here: write snake_case of at most 63 bytes, like '
+                . '"configuration"'] } 'a b', 'a"', 'Thing', 'a' x 64),
+        ['a result that is no schema', $validated->({ member => 'thing',
+            schema => { type => 'thing' } }), "$result/schema/type",
+         'names a type that there is not: write "string", "number", '
+            . '"integer", "boolean", "object", "array" or "null"'],
+        ['a result that is no object', $validated->(JSON::PP::true), $result,
+         'an x-validate-result must be an object: write {...}'],
+        ['a misspelt member of a result', $validated->({ member => 'thing',
+            shema => {} }), "$result/shema", '"shema" is not a member of an '
+            . 'x-validate-result in OpenAPI 3.1: correct its spelling or '
+            . 'remove it'],
         ['an operation without a response', at("$get/responses", {}),
          "$get/responses", 'an operation answers something: write at least '
             . 'one response'],

@@ -21,7 +21,7 @@ package Provisioning::Test::Operations;
 # prov_api's, and SECURITY DEFINER.  sql => text makes one in another way, with
 # <<name>> in it; without either there is none.  handler => name makes an
 # operation public and served by an x-handler; stream => true one that is
-# answered page by page.
+# answered page by page; result is an x-validate-result.
 
 use strict;
 use warnings;
@@ -136,6 +136,7 @@ sub document {
             $o->{handler} ? ('x-handler' => $o->{handler}, security => [])
                           : ('x-permission' => 'quirk:use'),
             $o->{stream} ? ('x-stream' => JSON::PP::true) : (),
+            $o->{result} ? ('x-validate-result' => $o->{result}) : (),
             $o->{parameters} ? (parameters => $o->{parameters}) : (),
             $o->{body} ? (requestBody => {
                 required => $o->{optional} ? JSON::PP::false

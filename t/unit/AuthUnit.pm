@@ -32,11 +32,14 @@ our @EXPORT = qw(
     spew slurp jwk jwks text claims token valid by_openssl by_crypt_jwt by_libjwt
 );
 
-our $root = abs_path(dirname(__FILE__) . '/../..');
 # a run that is interrupted cleans up, too
 $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
 
-our $dir  = tempdir(CLEANUP => 1);
+our $root = abs_path(dirname(__FILE__) . '/../..');
+
+# none where this is only compiled ("perl -c"), which would leave it behind
+our $dir = $^C ? '' : tempdir(CLEANUP => 1);
+
 our $json = JSON::PP->new->canonical->utf8->allow_nonref;
 our $now  = 1_900_000_000;
 

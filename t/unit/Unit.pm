@@ -27,7 +27,9 @@ our @EXPORT = qw($root $dir output compile build tap replay);
 $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
 
 our $root = abs_path(dirname(__FILE__) . '/../..');
-our $dir  = tempdir(CLEANUP => 1);
+
+# none where this is only compiled ("perl -c"), which would leave it behind
+our $dir = $^C ? '' : tempdir(CLEANUP => 1);
 
 
 # What a command prints, errors included, and its status.  A reference to a

@@ -376,6 +376,51 @@ is with($old, '/v2/tenants')->code, 'token_unsupported_algorithm',
     'without the old key its tokens are refused';
 
 
+# several signers
+
+sub two {
+    my ($keys) = @_;
+    my %pieces = $server->("$first $second");
+
+    return (%pieces, http => $pieces{http} . "
+        provisioning_signer other {
+            iss https://other.test/; audience provisioning; $keys
+        }
+        provisioning_issuer other { signer other; }",
+        locations => $pieces{locations} =~ s/(provisioning_auth\ test
+            \ gateway)/$1 other/xr . "
+        location = /both/.well-known/jwks.json {
+            provisioning_auth test other gateway;
+            provisioning_api %%OPENAPI%%/partner.json prefix=/both;
+            provisioning_pass tenants;
+        }");
+}
+
+sub kids { join ' ', map { $_->{kid} }
+    @{ $nginx->request(GET => $_[0])->json->{keys} } }
+
+$nginx->write_file('third.pem', private_pem('rsa2'));
+$nginx->configure(two(
+    'key %%DIR%%/third.pem kid=third; key %%DIR%%/second.pem kid=second;'));
+my @former = $nginx->reload;
+wait_until 'the old workers are gone', sub { !grep { kill 0, $_ } @former };
+is kids('/both/.well-known/jwks.json'), 'third second first',
+    'the keys of all signers that a location trusts are published, each once';
+is kids('/v2/.well-known/jwks.json'), 'first second third',
+    'whatever their order';
+is kids('/.well-known/jwks.json'), 'first second', 'and no others';
+$r = buy(client($paused));
+($header) = Crypt::JWT::decode_jwt(token => $r->json->{access_token},
+    kid_keys => $nginx->request(GET => '/v2/.well-known/jwks.json')->json,
+    decode_header => 1, verify_iss => 'https://gateway.test/');
+is $header->{kid}, 'first', 'the first one signs, and is found among them';
+
+my ($clash, $why) = $nginx->test(two('key %%DIR%%/third.pem kid=second;'));
+ok !$clash, 'different keys with one kid are refused';
+like $why, qr/have different keys with the kid "second": give one of them/,
+    '… with a sentence';
+
+
 # what a wrong configuration is told
 
 for my $case (

@@ -56,6 +56,7 @@ typedef struct {
 
 typedef struct {
     ngx_array_t        issuers;         /* prov_auth_issuer_t * */
+    ngx_str_t          jwks;            /* its signers' keys, as published */
     uint64_t           id;              /* never used twice in a process */
 } prov_auth_set_t;
 
@@ -110,6 +111,13 @@ prov_auth_issuer_t *prov_auth_issuer_find(ngx_array_t *issuers,
  */
 prov_auth_set_t *prov_auth_set_create(ngx_pool_t *pool);
 ngx_int_t prov_auth_set_add(prov_auth_set_t *set, prov_auth_issuer_t *issuer);
+
+/*
+ * Sets set->jwks, {"keys": [ … ]} (RFC 7517), when all issuers are in it.
+ * NGX_DECLINED: two of its signers have this kid for different keys.
+ */
+ngx_int_t prov_auth_set_publish(prov_auth_set_t *set, ngx_pool_t *pool,
+    ngx_str_t *kid);
 
 /*
  * Verifies a compact JWT against the issuers of a set.  Consults and feeds

@@ -376,10 +376,7 @@ prov_auth_signer_finish(ngx_conf_t *cf, prov_auth_signer_t *signer)
         signer->lifetime = PROV_AUTH_SIGNER_LIFETIME;
     }
 
-    signer->jwks = prov_auth_signer_jwks(cf->pool, signer->keys,
-                                         signer->nkeys);
-
-    return signer->jwks.data ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return NGX_CONF_OK;
 }
 
 

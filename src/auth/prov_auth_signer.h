@@ -35,7 +35,6 @@ struct prov_auth_signer_s {
     time_t                   lifetime;    /* seconds */
     prov_auth_signer_key_t   keys[PROV_AUTH_SIGNER_KEYS];
     ngx_uint_t               nkeys;       /* the first one signs */
-    ngx_str_t                jwks;        /* what is published */
     u_char                  *conf_file;
     ngx_uint_t               line;
 };
@@ -56,10 +55,6 @@ char *prov_auth_signer_block(ngx_conf_t *cf, ngx_array_t *signers);
 /* The signer of that name among prov_auth_signer_t *, or NULL. */
 prov_auth_signer_t *prov_auth_signer_find(ngx_array_t *signers,
     ngx_str_t *name);
-
-/* {"keys": [ … ]} (RFC 7517) of n keys; data NULL: no memory */
-ngx_str_t prov_auth_signer_jwks(ngx_pool_t *pool,
-    prov_auth_signer_key_t *keys, ngx_uint_t n);
 
 /*
  * Makes a token ready for a key's identity with these scopes, which ends no

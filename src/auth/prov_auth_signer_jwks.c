@@ -1,6 +1,7 @@
 /*
- * The public keys of a signer as a key set (RFC 7517, RFC 7518 section 6):
- * what a verifier anywhere needs, and nothing else.
+ * The public keys of the signers that a location trusts, as a key set
+ * (RFC 7517, RFC 7518 section 6): what a verifier anywhere needs, and nothing
+ * else.  Made while nginx reads its configuration.
  */
 
 #include "auth/prov_auth_signer.h"
@@ -11,40 +12,89 @@
 #include <openssl/err.h>
 
 
+static ngx_int_t prov_auth_signer_publish(json_t *list,
+    prov_auth_signer_key_t *key, prov_auth_signer_key_t **published,
+    ngx_uint_t *n);
 static json_t *prov_auth_signer_jwk(prov_auth_signer_key_t *key);
 static json_t *prov_auth_signer_number(EVP_PKEY *pkey, const char *name,
     size_t size);
 
 
-ngx_str_t
-prov_auth_signer_jwks(ngx_pool_t *pool, prov_auth_signer_key_t *keys,
-    ngx_uint_t n)
+ngx_int_t
+prov_auth_set_publish(prov_auth_set_t *set, ngx_pool_t *pool, ngx_str_t *kid)
 {
-    json_t      *list, *set;
-    ngx_str_t    text;
-    ngx_uint_t   i;
+    json_t                   *list, *json;
+    ngx_int_t                 rc;
+    ngx_uint_t                i, j, n;
+    prov_auth_signer_t       *signer;
+    prov_auth_issuer_t      **issuer;
+    prov_auth_signer_key_t  **published;
 
-    ngx_str_null(&text);
+    issuer = set->issuers.elts;
 
-    list = json_array();
-
-    for (i = 0; i < n; i++) {
-        if (json_array_append_new(list, prov_auth_signer_jwk(&keys[i])) != 0) {
-            json_decref(list);
-            return text;
-        }
+    published = ngx_palloc(pool, (set->issuers.nelts * PROV_AUTH_SIGNER_KEYS
+                                  + 1) * sizeof(prov_auth_signer_key_t *));
+    if (published == NULL) {
+        return NGX_ERROR;
     }
 
-    set = json_pack("{s:o}", "keys", list);
+    list = json_array();
+    rc = NGX_OK;
+    n = 0;
 
-    if (set) {
-        text = prov_json_text(pool, set);
-        json_decref(set);
+    for (i = 0; i < set->issuers.nelts && rc == NGX_OK; i++) {
+
+        signer = issuer[i]->signer;
+
+        for (j = 0; signer && j < signer->nkeys && rc == NGX_OK; j++) {
+            rc = prov_auth_signer_publish(list, &signer->keys[j], published,
+                                          &n);
+            *kid = signer->keys[j].kid;
+        }
     }
 
     ERR_clear_error();
 
-    return text;
+    if (rc != NGX_OK) {
+        json_decref(list);
+        return rc;
+    }
+
+    json = json_pack("{s:o}", "keys", list);
+
+    if (json) {
+        set->jwks = prov_json_text(pool, json);
+        json_decref(json);
+    }
+
+    return set->jwks.data ? NGX_OK : NGX_ERROR;
+}
+
+
+/* Once, also when two signers have it: a set's kids are distinct. */
+
+static ngx_int_t
+prov_auth_signer_publish(json_t *list, prov_auth_signer_key_t *key,
+    prov_auth_signer_key_t **published, ngx_uint_t *n)
+{
+    ngx_str_t   *kid;
+    ngx_uint_t   i;
+
+    for (i = 0; i < *n; i++) {
+        kid = &published[i]->kid;
+
+        if (kid->len == key->kid.len
+            && ngx_memcmp(kid->data, key->kid.data, kid->len) == 0)
+        {
+            return EVP_PKEY_eq(published[i]->public, key->public) == 1
+                   ? NGX_OK : NGX_DECLINED;
+        }
+    }
+
+    published[(*n)++] = key;
+
+    return json_array_append_new(list, prov_auth_signer_jwk(key)) == 0
+           ? NGX_OK : NGX_ERROR;
 }
 
 

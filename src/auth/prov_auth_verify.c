@@ -44,6 +44,8 @@ prov_auth_set_create(ngx_pool_t *pool)
         return NULL;
     }
 
+    ngx_str_null(&set->jwks);
+
     set->id = ++prov_auth_sets;
 
     return set;

@@ -10,7 +10,6 @@ ngx_int_t
 prov_handler_jwks(ngx_http_request_t *r)
 {
     prov_request_conf_t  *conf;
-    prov_auth_signer_t   *signer;
 
     static ngx_str_t  type = ngx_string("application/json");
     static ngx_str_t  none = ngx_string("{\"keys\":[]}");
@@ -24,10 +23,8 @@ prov_handler_jwks(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    signer = prov_handler_signer(conf);
-
     return prov_request_send(r, NGX_HTTP_OK, &type,
-                             signer ? &signer->jwks : &none);
+                             conf->auth ? &conf->auth->jwks : &none);
 }
 
 

@@ -91,10 +91,10 @@ prov_request_merge(ngx_conf_t *cf, prov_request_conf_t *prev,
 static ngx_int_t
 prov_merge_auth(ngx_conf_t *cf, prov_request_conf_t *conf)
 {
-    ngx_str_t                          *name;
-    ngx_uint_t                          i;
-    prov_auth_set_t                    *set;
-    prov_auth_issuer_t                 *issuer;
+    ngx_str_t                 *name, kid;
+    ngx_uint_t                 i;
+    prov_auth_set_t           *set;
+    prov_auth_issuer_t        *issuer;
     prov_request_main_conf_t  *pmcf;
 
     if (conf->auth || conf->issuers == NULL
@@ -142,6 +142,23 @@ prov_merge_auth(ngx_conf_t *cf, prov_request_conf_t *conf)
         default:
             return NGX_ERROR;
         }
+    }
+
+    switch (prov_auth_set_publish(set, cf->pool, &kid)) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "two signers of the issuers that \"provisioning_auth\" "
+                      "names have different keys with the kid \"%V\": give "
+                      "one of them another, in %s:%ui", &kid, conf->file,
+                      conf->line);
+        return NGX_ERROR;
+
+    default:
+        return NGX_ERROR;
     }
 
     conf->auth = set;

@@ -165,7 +165,6 @@ sub surface {
     }
 
     valid($name, $document, $s{seen});
-    alike($name, $document, $s{seen});
     return;
 }
 
@@ -346,39 +345,6 @@ sub valid {
     is scalar @said, scalar @cases, "$name: all bodies were looked at";
     is_deeply [map { defined $said[$_] ? "$names[$_]: $said[$_]" : () }
         0 .. $#said], [], "$name: and each is valid";
-    return;
-}
-
-
-# An example of success has the members of something that was answered.
-
-sub alike {
-    my ($name, $document, $seen) = @_;
-    my (%answered, @stale);
-
-    for (@$seen) {
-        my ($operation, $r) = @$_;
-        my $json = $r->status < 300 && ($r->type || '') =~ m{[/+]json\z}
-            ? $r->json : undef;
-        $answered{"$operation->{id} " . $r->status}{
-            join ' ', sort keys %$json } = 1 if ref $json eq 'HASH';
-    }
-
-    for my $operation ($document->operations) {
-        for my $status ($document->successes($operation)) {
-            my $media = ($operation->{responses}{$status}{content} || {})
-                ->{'application/json'} or next;
-            my $found = $document->examples($media);
-
-            push @stale, map { "$operation->{id} $status $_" } grep {
-                ref $found->{$_} eq 'HASH' && !$answered{
-                    "$operation->{id} $status"}{
-                    join ' ', sort keys %{ $found->{$_} } }
-            } sort keys %$found;
-        }
-    }
-
-    is_deeply \@stale, [], "$name: examples have the members of answers";
     return;
 }
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "base/prov_json_memory.h"
 #include "handlers/prov_handlers.h"
 
 
@@ -189,6 +190,12 @@ ngx_module_t  ngx_http_provisioning_filter_module = {
 static ngx_int_t
 ngx_http_provisioning_preconfiguration(ngx_conf_t *cf)
 {
+    /* documents and key sets are read while the configuration is */
+
+    if (prov_json_memory_init(cf->pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return prov_request_variables(cf);
 }
 

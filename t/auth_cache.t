@@ -144,8 +144,8 @@ subtest 'running out of memory is an error, nothing worse' => sub {
         my ($set, $outcome, $token, $name) = @$case;
         my @answer = ask('memory', $set, unpack 'H*', $token);
 
-        ok($answer[0] eq $outcome && $answer[1] > 5 && $answer[2] > 0
-           && $answer[3] == 0, $name) or diag("@answer");
+        ok($answer[0] eq $outcome && $answer[1] > 5 && $answer[2] == 0,
+           $name) or diag("@answer");
     }
 };
 

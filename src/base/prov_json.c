@@ -5,9 +5,10 @@
  */
 
 #include "base/prov_json.h"
+#include "base/prov_json_memory.h"
 
 
-/* bytes of a number, and digits of its exponent */
+/* bytes of a number or word, and digits of a number's exponent */
 #define PROV_JSON_DIGITS    256
 #define PROV_JSON_EXPONENT  3
 
@@ -25,6 +26,7 @@ static json_t *prov_json_load(u_char *data, size_t len,
     prov_json_error_t *err);
 static ngx_int_t prov_json_scan(u_char *data, size_t len, ngx_uint_t depth,
     size_t digits, ngx_uint_t *large, prov_json_error_t *err);
+static u_char *prov_json_word(u_char *p, u_char *last);
 static u_char *prov_json_number(u_char *p, u_char *last, size_t digits,
     ngx_uint_t *expanded);
 static ngx_uint_t prov_json_large(u_char *p, u_char *end);
@@ -88,10 +90,16 @@ static json_t *
 prov_json_load(u_char *data, size_t len, prov_json_error_t *err)
 {
     json_t        *json;
+    ngx_uint_t     failed;
     json_error_t   je;
 
-    json = json_loadb((char *) data, len,
-                      JSON_REJECT_DUPLICATES|JSON_DECODE_ANY, &je);
+    json = prov_json_memory_load(data, len,
+                                 JSON_REJECT_DUPLICATES|JSON_DECODE_ANY, &je,
+                                 &failed);
+    if (failed) {
+        return prov_json_fail(err, PROV_JSON_MEMORY, "no memory");
+    }
+
     if (json == NULL) {
         prov_json_explain(&je, err);
         return NULL;
@@ -103,9 +111,10 @@ prov_json_load(u_char *data, size_t len, prov_json_error_t *err)
 
 /*
  * One pass before the parser's: emptiness, NUL bytes, nesting, which has to
- * be known before anything recurses over the input, and numbers that jansson
- * takes for zero while PostgreSQL refuses them.  Counts the integers that are
- * too large to be one.
+ * be known before anything recurses over the input, numbers that jansson
+ * takes for zero while PostgreSQL refuses them, and what jansson cannot take
+ * back without memory (prov_json_memory.c): long words, control characters.
+ * Counts the integers that are too large to be one.
  */
 
 static ngx_int_t
@@ -135,6 +144,14 @@ prov_json_scan(u_char *data, size_t len, ngx_uint_t depth, size_t digits,
         }
 
         if (string) {
+            if (*p < ' ') {
+                prov_json_position(data, p - 1, err);
+                prov_json_fail(err, PROV_JSON_SYNTAX,
+                               "a control character in a string is not "
+                               "escaped");
+                return NGX_ERROR;
+            }
+
             if (*p == '\\') {
                 /* a NUL hidden behind a backslash must still be seen */
                 if (p + 1 < last && p[1] != '\0') {
@@ -188,6 +205,15 @@ prov_json_scan(u_char *data, size_t len, ngx_uint_t depth, size_t digits,
             seen = 1;
 
             if (*p != '-' && (*p < '0' || *p > '9')) {
+                end = prov_json_word(p, last);
+
+                if (end - p > PROV_JSON_DIGITS) {
+                    prov_json_position(data, end - 1, err);
+                    prov_json_fail(err, PROV_JSON_SYNTAX, "invalid token");
+                    return NGX_ERROR;
+                }
+
+                p = end - 1;
                 break;
             }
 
@@ -221,6 +247,19 @@ prov_json_scan(u_char *data, size_t len, ngx_uint_t depth, size_t digits,
     }
 
     return NGX_OK;
+}
+
+
+/* the end of the letters that follow p */
+
+static u_char *
+prov_json_word(u_char *p, u_char *last)
+{
+    do {
+        p++;
+    } while (p < last && ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z'));
+
+    return p;
 }
 
 

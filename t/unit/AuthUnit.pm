@@ -90,7 +90,7 @@ sub compile {
         "$root/t/unit";
 
     for my $source (grep({ !/prov_auth_sign\.c\z/ } glob "$root/src/auth/*.c"),
-        "$root/src/base/prov_json.c",
+        "$root/src/base/prov_json.c", "$root/src/base/prov_json_memory.c",
         "$root/t/unit/ngx_shim.c", "$root/t/unit/auth_shim.c")
     {
         my ($name) = $source =~ m{([^/]+)\.c$};

@@ -4,7 +4,7 @@ package Unit;
 # programs of t/unit and t/fuzz with the sources under test and a stand-in for
 # nginx's core (ngx_shim.c), run them, and count what they say.
 #
-#     compile(qw(base/prov_json schema t/unit/schema_tap.c));
+#     compile(qw(base/prov_json schema t/unit/tap.c));
 #     tap('schema_api', build('t/unit/schema_api.c'));
 #     replay('t/fuzz/schema_fuzz.c', 'schema');
 #

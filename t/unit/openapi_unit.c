@@ -5,6 +5,7 @@
  */
 
 #include "openapi/prov_openapi.h"
+#include "base/prov_json_memory.h"
 #include "ngx_shim.h"
 
 #include <stdio.h>
@@ -24,20 +25,12 @@ static int command_memory(ngx_str_t *file);
 static const char *memory_verdict(int rc, prov_fault_t *fault);
 
 
-/* the loader's calls come here first (ld's --wrap) */
-
-json_t *__real_prov_json_parse(u_char *data, size_t len, ngx_uint_t depth,
-    prov_json_error_t *err);
-json_t *__wrap_prov_json_parse(u_char *data, size_t len, ngx_uint_t depth,
-    prov_json_error_t *err);
-
-
 int
 main(int argc, char **argv)
 {
     int                  rc;
     ngx_str_t            file;
-    ngx_pool_t          *pool;
+    ngx_pool_t          *process, *pool;
     const char          *command;
     prov_fault_t         fault;
     prov_openapi_api_t  *api;
@@ -52,10 +45,18 @@ main(int argc, char **argv)
     file.data = (u_char *) argv[2];
     file.len = strlen(argv[2]);
 
+    process = ngx_create_pool(4096, ngx_shim_log());
+
     json_set_alloc_funcs(ngx_shim_malloc, free);
 
+    if (prov_json_memory_init(process) != NGX_OK) {
+        return 2;
+    }
+
     if (strcmp(command, "memory") == 0) {
-        return command_memory(&file);
+        rc = command_memory(&file);
+        ngx_destroy_pool(process);
+        return rc;
     }
 
     pool = ngx_create_pool(16384, ngx_shim_log());
@@ -88,6 +89,7 @@ main(int argc, char **argv)
     }
 
     ngx_destroy_pool(pool);
+    ngx_destroy_pool(process);
 
     return rc;
 }
@@ -419,25 +421,6 @@ command_memory(ngx_str_t *file)
     printf(n > 100 && rc ? "ok\n" : "too few\n");
 
     return 0;
-}
-
-
-/*
- * Reading text has all the memory it needs: without, jansson 2.14 takes good
- * text for bad, or leaves a byte of a string out, and says nothing of memory.
- */
-
-json_t *
-__wrap_prov_json_parse(u_char *data, size_t len, ngx_uint_t depth,
-    prov_json_error_t *err)
-{
-    json_t  *json;
-
-    json_set_alloc_funcs(malloc, free);
-    json = __real_prov_json_parse(data, len, depth, err);
-    json_set_alloc_funcs(ngx_shim_malloc, free);
-
-    return json;
 }
 
 

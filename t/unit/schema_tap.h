@@ -8,16 +8,8 @@
 
 
 #include "schema/prov_schema.h"
-#include "ngx_shim.h"
+#include "tap.h"
 
-#include <stdio.h>
-
-
-void unit_result(ngx_uint_t ok, const char *name);
-void unit_is(const char *got, const char *expected, const char *name);
-
-/* Prints the plan; what main() returns. */
-int unit_end(void);
 
 /* A text that is no JSON ends the program. */
 json_t *unit_parse(const char *text);

@@ -190,7 +190,7 @@ lint:
 bench:
 	@t/build/packages bench
 	@$(MAKE) --no-print-directory all
-	@ulimit -n 8192 2>/dev/null; bench/run && bench/bulk && bench/lists
+	@ulimit -n 8192 2>/dev/null; bench/measure
 
 
 clean:
@@ -204,6 +204,6 @@ help:
 	@echo 'make start      the same in the background, until make stop'
 	@echo 'make test       all tests: SANITIZE=0|1 TESTS="t/a.t t/b.t"'
 	@echo 'make lint       what a compiler, cppcheck and a few rules say'
-	@echo 'make bench      what it costs, beside pgbench'
+	@echo 'make bench      what it does beside pgbench: BENCH_QUICK=1 PEERS=1'
 	@echo 'make clean      what was built; the data in .run/ stays'
 	@echo 'docs/development.md says more.'

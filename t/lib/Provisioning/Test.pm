@@ -221,8 +221,9 @@ sentence otherwise.
 
 =item background(sub { my ($go_on) = @_; … })
 
-Runs code in a child; C<< $job->finish >> makes C<< $go_on->() >> false and
-returns what the code returned (anything JSON can hold).
+Runs code in a child; C<< $job->finish($seconds) >> makes C<< $go_on->() >>
+false and returns what the code returned (anything JSON can hold); it waits no
+longer than that.
 
 =item directory()
 
@@ -542,7 +543,7 @@ sub new {
 
 
 sub finish {
-    my ($self) = @_;
+    my ($self, $seconds) = @_;
 
     local $SIG{PIPE} = 'IGNORE';
     syswrite $self->{socket}, '.';
@@ -551,7 +552,8 @@ sub finish {
     vec($bits, fileno $self->{socket}, 1) = 1;
 
     until ($text =~ /\n/) {
-        select(my $ready = $bits, undef, undef, $Provisioning::Test::patience)
+        select(my $ready = $bits, undef, undef,
+               $seconds || $Provisioning::Test::patience)
             and sysread $self->{socket}, $text, 65536, length $text
             or die "a job in the background died, or does not end\n";
     }

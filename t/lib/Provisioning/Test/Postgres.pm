@@ -81,10 +81,13 @@ sub command {
 }
 
 
-# make_template(directory): initdb, sql/migrate, the partners, a clean stop.
+# make_template(directory, segment): initdb, sql/migrate, the partners, a clean
+# stop.  A segment of the WAL has so many MB, few unless it is said.
 
 sub make_template {
-    my ($directory) = @_;
+    my ($directory, $segment) = @_;
+
+    $segment ||= 1;
 
     my $data = "$directory/data";
     mkdir $directory or -d $directory or die "$directory: $!";
@@ -93,13 +96,13 @@ sub make_template {
 
     command(user(), programs() . '/initdb', '-D', $data, '-U', 'postgres',
             '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync',
-            '--no-instructions', '--wal-segsize=1');
+            '--no-instructions', "--wal-segsize=$segment");
 
     # Nothing here outlives the machine, so nothing waits for the disk.
     # Shared memory is in files of the cluster: /dev/shm may not be there.
 
     open my $conf, '>>', "$data/postgresql.conf" or die "$data: $!";
-    print $conf <<'END';
+    printf $conf <<'END', 2 * $segment;
 
 listen_addresses = ''
 unix_socket_permissions = 0777
@@ -110,13 +113,13 @@ synchronous_commit = on
 wal_level = minimal
 max_wal_senders = 0
 max_wal_size = 64MB
-min_wal_size = 2MB
+min_wal_size = %dMB
 shared_buffers = 16MB
 max_connections = 60
 jit = off
 log_min_messages = warning
 log_checkpoints = off
-log_line_prefix = '%m [%p] %e %q%u %a '
+log_line_prefix = '%%m [%%p] %%e %%q%%u %%a '
 log_timezone = 'UTC'
 timezone = 'UTC'
 END

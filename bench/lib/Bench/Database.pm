@@ -1,0 +1,175 @@
+package Bench::Database;
+
+# The PostgreSQL of a run: durable, as one in production is, with as many
+# tenants as were asked for, nearly all of one partner.
+
+use strict;
+use warnings;
+
+use Provisioning::Test;
+use Provisioning::Test::Postgres;
+
+# What differs from PostgreSQL's own defaults, or from the tests' cluster,
+# which waits for no disk.  Each figure of a run is to be had under the same
+# conditions, so no checkpoint and no vacuum happens to fall into one.
+
+our %settings = (
+    fsync => 'on', full_page_writes => 'on', synchronous_commit => 'on',
+    wal_level => 'replica', max_connections => 200,
+    max_wal_size => '16GB', min_wal_size => '1GB', wal_buffers => '16MB',
+    checkpoint_timeout => '1h', autovacuum => 'off',
+);
+
+# A tenant's id ends with a number of 12 decimal digits: all of the programs
+# that measure can make such a one without arithmetic in SQL.
+
+our $id    = '01940000-0000-7000-8000-';
+our $first = 100_000_000_000;
+
+
+# start(number of tenants): the server, with them.
+
+sub start {
+    my ($class, $tenants) = @_;
+
+    # segments of the usual size, where the tests have small ones
+    $ENV{PROV_TEST_TEMPLATE} = Provisioning::Test::Postgres::make_template(
+        directory() . '/template', 16);
+
+    my %more = (shared_buffers => buffers($tenants));
+    my $self = bless {
+        tenants  => $tenants,
+        settings => { %settings, %more },
+        postgres => postgres(settings => { %settings, %more }),
+    }, $class;
+
+    $self->load;
+    return $self;
+}
+
+
+# Are there as many tenants of a series of numbers as somebody says to have
+# made?  More may be there: those that were under way when the time was up.
+
+sub made {
+    my ($self, $base, $count, $more) = @_;
+
+    my $there = $self->{postgres}->value('select count(*) from prov.tenants'
+        . ' where email_key >= ? and email_key < ?',
+        "r$base", 'r' . ($base + 1_000_000_000));
+
+    die "$count tenants are said to have been made, and there are $there\n"
+        if $there < $count || $there > $count + $more;
+    return;
+}
+
+
+sub postgres_of { $_[0]{postgres} }
+sub settings { $_[0]{settings} }
+sub tenants  { $_[0]{tenants} }
+
+
+# A quarter of the memory, as the manual advises, but no more than 2 GB, which
+# hold a million tenants.
+
+sub buffers {
+    my ($tenants) = @_;
+
+    open my $file, '<', '/proc/meminfo' or die "/proc/meminfo: $!";
+    my ($kilobytes) = do { local $/; <$file> } =~ /^MemTotal:\s+(\d+) kB/m;
+    my $megabytes = int $kilobytes / 4 / 1024;
+
+    $megabytes = 2048 if $megabytes > 2048;
+    $megabytes = 256 if $tenants <= 100_000 && $megabytes > 256;
+    return "${megabytes}MB";
+}
+
+
+# Set-based, with every constraint and index in place; only the triggers, which
+# would be called for each row, are replaced by what they do.  Several
+# connections, a slice of the tenants each.
+
+sub load {
+    my ($self) = @_;
+    my $postgres = $self->{postgres};
+
+    $postgres->sql('set role prov_owner');
+    $postgres->sql('select prov.partner_add(?, ?)', @$_)
+        for [initech => 'Initech'], [umbrella => 'Umbrella'];
+    $postgres->sql('reset role');
+    $postgres->sql('alter table prov.tenants disable trigger user');
+
+    my $slice = 25_000;
+    my @jobs = map {
+        my $part = $_;
+        background(sub {
+            my $dbh = $postgres->connect_as('postgres');
+            $dbh->do("set timezone = 'UTC'");
+            for (my $n = $part * $slice; $n < $self->{tenants};
+                 $n += 2 * $slice)
+            {
+                my $end = $n + $slice < $self->{tenants} ? $n + $slice
+                                                         : $self->{tenants};
+                load_slice($dbh, $n, $end - 1, $self->{tenants});
+            }
+            return 1;
+        });
+    } 0, 1;
+
+    $_->finish(1800) for @jobs;
+
+    $postgres->sql('alter table prov.tenants enable trigger user');
+    $postgres->sql($_) for 'vacuum (analyze, freeze)', 'checkpoint';
+
+    return;
+}
+
+
+# One in a hundred is another partner's.  What lists are filtered by has common
+# values and rare ones.
+
+sub load_slice {
+    my ($dbh, $from, $to, $all) = @_;
+
+    $dbh->do(<<'SQL', undef, $id, $first, $all, $from, $to);
+with made as (
+    insert into prov.tenants (id, partner, created_at, updated_at, slug,
+        client_name, email, external_id, industry, status, metadata)
+    select ($1 || ($2::bigint + n.n + case when n.other
+               then 500000000000 else 0 end))::uuid,
+        (select p.id from prov.partners p where p.slug = case
+             when not n.other then 'acme'
+             when n.n % 300 = 0 then 'globex'
+             when n.n % 300 = 100 then 'initech'
+             else 'umbrella' end),
+        '2025-01-01Z'::timestamptz + n.n * interval '1 min',
+        '2025-01-01Z'::timestamptz
+            + n.n * 7919::bigint % $3::bigint * interval '1 min',
+        case when n.other then 'o' else 's' end || n.n,
+        'Client ' || n.n * 7919::bigint % $3::bigint,
+        'c' || n.n || '@example.com', 'x' || n.n,
+        case n.n % 10000 when 7 then 'Rare' else 'Retail' end,
+        case when n.n % 5000 = 11 then 'suspended'
+             when n.n % 10 = 1 then 'deleted' else 'active' end,
+        case n.n % 10000 when 5 then '{"tier": "gold"}'
+             else '{"tier": "tin"}' end::jsonb
+    from (
+        select n, false from generate_series($4::int, $5::int) n
+        union all
+        select n, true from generate_series($4::int, $5::int) n
+        where n % 100 = 0
+    ) n (n, other)
+    returning id, partner, created_at, updated_at, name_key, metadata
+)
+insert into prov.tenant_labels (tenant, label, partner, created_at,
+    updated_at, name_key)
+select t.id, prov.tenant_label(m.key, m.value), t.partner, t.created_at,
+    t.updated_at, t.name_key
+from made t
+cross join lateral jsonb_each_text(t.metadata) m
+SQL
+
+    return;
+}
+
+1;

@@ -104,28 +104,30 @@ prov_auth_jwt_split(ngx_str_t *token, ngx_str_t *segments)
     u_char      *p, *start, *last;
     ngx_uint_t   n;
 
-    n = 0;
     start = token->data;
     last = token->data + token->len;
 
-    for (p = start; p <= last; p++) {
+    for (n = 0; n < 3; n++) {
 
-        if (p < last && *p != '.') {
-            continue;
-        }
+        p = memchr(start, '.', last - start);
 
-        if (n == 3 || p == start) {
+        /* a point after the first and the second, and none after the third */
+
+        if ((p == NULL) != (n == 2)) {
             return NGX_ERROR;
         }
 
         segments[n].data = start;
-        segments[n].len = p - start;
+        segments[n].len = (p ? p : last) - start;
 
-        n++;
-        start = p + 1;
+        if (segments[n].len == 0) {
+            return NGX_ERROR;
+        }
+
+        start = p ? p + 1 : last;
     }
 
-    return (n == 3) ? NGX_OK : NGX_ERROR;
+    return NGX_OK;
 }
 
 
@@ -312,6 +314,24 @@ prov_auth_jwt_media(json_t *value, const char *name)
 }
 
 
+/* the values of ASCII characters */
+
+#define NO  0x80
+
+static const u_char  prov_auth_base64url_digits[128] = {
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, 62, NO, NO,
+    52, 53, 54, 55, 56, 57, 58, 59, 60, 61, NO, NO, NO, NO, NO, NO,
+    NO,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14,
+    15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, NO, NO, NO, NO, 63,
+    NO, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
+    41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, NO, NO, NO, NO, NO
+};
+
+#undef NO
+
+
 /*
  * Base64url as RFC 7515, section 2 has it: no padding, nothing else between,
  * and no bits left over, so that no two texts mean the same bytes.  Returns
@@ -321,54 +341,60 @@ prov_auth_jwt_media(json_t *value, const char *name)
 ngx_int_t
 prov_auth_base64url(u_char *dst, size_t size, u_char *src, size_t len)
 {
-    u_char    *start, *last, ch;
-    uint32_t   value, bits, n;
+    u_char        *start, *last;
+    size_t         i, rest;
+    uint32_t       d, e, f, g, bad, value;
+    const u_char  *digits;
 
-    if (len % 4 == 1 || len / 4 * 3 + (len % 4 ? len % 4 - 1 : 0) > size) {
+    rest = len % 4;
+
+    if (rest == 1 || len / 4 * 3 + (rest ? rest - 1 : 0) > size) {
         return NGX_ERROR;
     }
 
     start = dst;
-    last = src + len;
-    bits = 0;
-    value = 0;
+    last = src + len - rest;
+    digits = prov_auth_base64url_digits;
+    bad = 0;
 
-    while (src < last) {
-        ch = *src++;
+    for ( /* void */ ; src < last; src += 4) {
 
-        if (ch >= 'A' && ch <= 'Z') {
-            n = ch - 'A';
+        d = digits[src[0] & 0x7f];
+        e = digits[src[1] & 0x7f];
+        f = digits[src[2] & 0x7f];
+        g = digits[src[3] & 0x7f];
 
-        } else if (ch >= 'a' && ch <= 'z') {
-            n = ch - 'a' + 26;
+        bad |= src[0] | src[1] | src[2] | src[3] | d | e | f | g;
+        value = d << 18 | e << 12 | f << 6 | g;
 
-        } else if (ch >= '0' && ch <= '9') {
-            n = ch - '0' + 52;
+        *dst++ = (u_char) (value >> 16);
+        *dst++ = (u_char) (value >> 8);
+        *dst++ = (u_char) value;
+    }
 
-        } else if (ch == '-') {
-            n = 62;
+    if (rest) {
+        value = 0;
 
-        } else if (ch == '_') {
-            n = 63;
+        for (i = 0; i < rest; i++) {
+            d = digits[src[i] & 0x7f];
+            bad |= src[i] | d;
+            value |= d << (18 - 6 * i);
+        }
 
-        } else {
+        *dst++ = (u_char) (value >> 16);
+
+        if (rest == 3) {
+            *dst++ = (u_char) (value >> 8);
+        }
+
+        /* bits that no byte has */
+
+        if (value & (rest == 3 ? 0xff : 0xffff)) {
             return NGX_ERROR;
         }
-
-        value = (value << 6 | n) & 0xffff;
-        bits += 6;
-
-        if (bits >= 8) {
-            bits -= 8;
-            *dst++ = (u_char) (value >> bits);
-        }
     }
 
-    if (value & ((1u << bits) - 1)) {
-        return NGX_ERROR;
-    }
-
-    return dst - start;
+    return (bad & 0x80) ? NGX_ERROR : dst - start;
 }
 
 

@@ -6,14 +6,27 @@
 #include "base/prov_json_write.h"
 
 
+#define PROV_JSON_ONES   0x0101010101010101ull
+#define PROV_JSON_HIGH   0x8080808080808080ull
+
+/* non-zero where a byte of x is less than n, which is at most 128, or is not
+   less than 128 */
+#define prov_json_less(x, n)                                                  \
+    ((((x) - PROV_JSON_ONES * (n)) | (x)) & PROV_JSON_HIGH)
+
+/* non-zero where a byte of x is n, or is not less than 128 */
+#define prov_json_is(x, n)   prov_json_less((x) ^ (PROV_JSON_ONES * (n)), 1)
+
+
 static size_t prov_json_utf8(u_char *p, u_char *last);
 
 
 u_char *
 prov_json_quote(u_char *dst, ngx_str_t *text)
 {
-    u_char  *p, *last;
-    size_t   n;
+    u_char    *p, *last;
+    size_t     n;
+    uint64_t   word;
 
     p = text->data;
     last = p + text->len;
@@ -21,6 +34,20 @@ prov_json_quote(u_char *dst, ngx_str_t *text)
     *dst++ = '"';
 
     while (p < last) {
+
+        /* eight bytes at once, of which none is any of what follows */
+
+        if (last - p >= (ssize_t) sizeof(word)) {
+            ngx_memcpy(&word, p, sizeof(word));
+
+            if (!(prov_json_less(word, 0x20) | prov_json_is(word, '"')
+                  | prov_json_is(word, '\\')))
+            {
+                dst = ngx_cpymem(dst, &word, sizeof(word));
+                p += sizeof(word);
+                continue;
+            }
+        }
 
         if (*p >= 0x80 || *p == '\0') {
             n = prov_json_utf8(p, last);

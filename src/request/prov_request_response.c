@@ -8,19 +8,30 @@
 
 static ngx_int_t prov_request_headers(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, PGresult *result);
-static ngx_int_t prov_request_header(ngx_http_request_t *r,
+static ngx_int_t prov_request_headers_plain(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_str_t *text);
+static u_char *prov_request_plain(ngx_pool_t *pool, u_char *p, u_char *last,
+    ngx_str_t *text);
+static ngx_int_t prov_request_header_value(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, const char *name, json_t *value);
+static ngx_int_t prov_request_header(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_str_t *name, ngx_str_t *value);
 static void prov_request_created(prov_request_ctx_t *ctx,
     ngx_str_t *location);
 static ngx_int_t prov_request_miss(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *body);
 
 
-/* what a function may set */
+/* what a function may set; Location comes first */
 
-static const char  *prov_response_headers[] = {
-    "ETag", "Location", "Link", "Retry-After", "Idempotent-Replayed",
-    "Dry-Run", NULL
+static ngx_str_t  prov_response_headers[] = {
+    ngx_string("Location"),
+    ngx_string("ETag"),
+    ngx_string("Link"),
+    ngx_string("Retry-After"),
+    ngx_string("Idempotent-Replayed"),
+    ngx_string("Dry-Run"),
+    ngx_null_string
 };
 
 
@@ -73,6 +84,7 @@ prov_request_headers(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 {
     json_t             *headers, *value;
     ngx_int_t           rc;
+    ngx_str_t           text;
     const char         *name;
     prov_json_error_t   err;
 
@@ -80,9 +92,16 @@ prov_request_headers(ngx_http_request_t *r, prov_request_ctx_t *ctx,
         return NGX_OK;
     }
 
-    headers = prov_json_parse((u_char *) PQgetvalue(result, 0, 2),
-                              PQgetlength(result, 0, 2),
-                              PROV_JSON_BODY_DEPTH, &err);
+    text.data = (u_char *) PQgetvalue(result, 0, 2);
+    text.len = PQgetlength(result, 0, 2);
+
+    rc = prov_request_headers_plain(r, ctx, &text);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    headers = prov_json_parse(text.data, text.len, PROV_JSON_BODY_DEPTH,
+                              &err);
 
     if (!json_is_object(headers)) {
         json_decref(headers);
@@ -92,7 +111,7 @@ prov_request_headers(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     rc = NGX_OK;
 
     json_object_foreach(headers, name, value) {
-        rc = prov_request_header(r, ctx, name, value);
+        rc = prov_request_header_value(r, ctx, name, value);
         if (rc != NGX_OK) {
             break;
         }
@@ -104,26 +123,131 @@ prov_request_headers(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 }
 
 
-static ngx_int_t
-prov_request_header(ngx_http_request_t *r, prov_request_ctx_t *ctx,
-    const char *name, json_t *value)
-{
-    size_t        i;
-    ngx_str_t     text;
-    const char  **h;
+/*
+ * The same for what PostgreSQL writes when a function sets headers that it
+ * may: {"ETag": "\"1\"", "Location": "/…"}.  Such values are used where they
+ * are: the result stays as long as the request's pool.  NGX_DECLINED for
+ * anything else, which is for the parser.
+ */
 
-    for (h = prov_response_headers; *h; h++) {
-        if (ngx_strcmp(*h, name) == 0) {
-            break;
+static ngx_int_t
+prov_request_headers_plain(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    ngx_str_t *text)
+{
+    u_char     *p, *last;
+    ngx_str_t   name, value;
+
+    p = text->data;
+    last = p + text->len;
+
+    if (text->len < 2 || *p != '{') {
+        return NGX_DECLINED;
+    }
+
+    for (p++; /* void */ ; p += 2) {
+
+        p = prov_request_plain(r->pool, p, last, &name);
+
+        if (p == NULL || last - p < 2 || p[0] != ':' || p[1] != ' ') {
+            return NGX_DECLINED;
+        }
+
+        p = prov_request_plain(r->pool, p + 2, last, &value);
+
+        if (p == NULL || p == last) {
+            return NGX_DECLINED;
+        }
+
+        if (prov_request_header(r, ctx, &name, &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (*p == '}') {
+            return (p + 1 == last) ? NGX_OK : NGX_DECLINED;
+        }
+
+        if (*p != ',' || last - p < 2 || p[1] != ' ') {
+            return NGX_DECLINED;
+        }
+    }
+}
+
+
+/*
+ * A string without control characters, and the end of it; NULL where there is
+ * no such string, or no memory.  Of two bytes that stand for a quote or a
+ * backslash the first one goes.
+ */
+
+static u_char *
+prov_request_plain(ngx_pool_t *pool, u_char *p, u_char *last, ngx_str_t *text)
+{
+    u_char      *d, *start;
+    ngx_uint_t   escaped;
+
+    if (p == last || *p != '"') {
+        return NULL;
+    }
+
+    escaped = 0;
+
+    for (start = ++p; p < last && *p != '"'; p++) {
+
+        if (*p < 0x20) {
+            return NULL;
+        }
+
+        if (*p == '\\') {
+
+            if (++p == last || (*p != '"' && *p != '\\')) {
+                return NULL;
+            }
+
+            escaped++;
         }
     }
 
-    if (*h == NULL) {
-        return prov_request_broken(r, ctx, "only headers it may set");
+    if (p == last) {
+        return NULL;
     }
 
+    text->data = start;
+    text->len = p - start - escaped;
+
+    if (escaped == 0) {
+        return p + 1;
+    }
+
+    d = ngx_pnalloc(pool, text->len);
+    if (d == NULL) {
+        return NULL;
+    }
+
+    text->data = d;
+
+    while (start < p) {
+        start += (*start == '\\');
+        *d++ = *start++;
+    }
+
+    return p + 1;
+}
+
+
+/* of a header as the parser has found it */
+
+static ngx_int_t
+prov_request_header_value(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    const char *name, json_t *value)
+{
+    ngx_str_t  key, text;
+
+    key.data = (u_char *) name;
+    key.len = ngx_strlen(name);
+
     if (json_is_null(value)) {
-        return NGX_OK;
+        ngx_str_null(&text);
+        return prov_request_header(r, ctx, &key, &text);
     }
 
     if (!json_is_string(value)) {
@@ -131,26 +255,54 @@ prov_request_header(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     }
 
     text.len = json_string_length(value);
-
-    for (i = 0; i < text.len; i++) {
-        if ((u_char) json_string_value(value)[i] < 0x20) {
-            return prov_request_broken(r, ctx,
-                                       "headers without control characters");
-        }
-    }
-
-    text.data = ngx_pnalloc(r->pool, text.len);
+    text.data = ngx_pnalloc(r->pool, text.len + 1);
     if (text.data == NULL) {
         return NGX_ERROR;
     }
 
     ngx_memcpy(text.data, json_string_value(value), text.len);
 
-    if (ngx_strcmp(*h, "Location") == 0) {
-        prov_request_created(ctx, &text);
+    return prov_request_header(r, ctx, &key, &text);
+}
+
+
+/* The value is borrowed for the request's life; one without data is null. */
+
+static ngx_int_t
+prov_request_header(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    ngx_str_t *name, ngx_str_t *value)
+{
+    size_t      i;
+    ngx_str_t  *h;
+
+    for (h = prov_response_headers; h->len; h++) {
+        if (h->len == name->len
+            && ngx_memcmp(h->data, name->data, name->len) == 0)
+        {
+            break;
+        }
     }
 
-    return prov_request_header_out(r, *h, &text);
+    if (h->len == 0) {
+        return prov_request_broken(r, ctx, "only headers it may set");
+    }
+
+    if (value->data == NULL) {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < value->len; i++) {
+        if (value->data[i] < 0x20) {
+            return prov_request_broken(r, ctx,
+                                       "headers without control characters");
+        }
+    }
+
+    if (h == prov_response_headers) {
+        prov_request_created(ctx, value);
+    }
+
+    return prov_request_header_out(r, (char *) h->data, value);
 }
 
 

@@ -311,7 +311,7 @@ ngx_int_t prov_request_mutation(ngx_conf_t *cf,
     prov_request_service_t *service, prov_request_call_t *call);
 ngx_int_t prov_request_conditional(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
-void prov_request_mutation_asked(prov_request_ctx_t *ctx, json_t *params);
+void prov_request_mutation_asked(prov_request_ctx_t *ctx, json_t **values);
 ngx_int_t prov_request_function(ngx_pool_t *pool,
     prov_openapi_operation_t *op, ngx_str_t *call);
 ngx_uint_t prov_request_statement(prov_request_ctx_t *ctx,
@@ -379,7 +379,7 @@ ngx_uint_t prov_request_grants(prov_openapi_api_t *api, ngx_str_t *permission,
     prov_auth_identity_t *identity);
 ngx_uint_t prov_request_grants_told(prov_openapi_operation_t *op);
 ngx_int_t prov_request_permits(ngx_http_request_t *r,
-    prov_request_ctx_t *ctx, json_t *params);
+    prov_request_ctx_t *ctx, json_t **values);
 size_t prov_request_granted_len(prov_openapi_api_t *api);
 u_char *prov_request_granted(u_char *p, prov_openapi_api_t *api,
     prov_auth_identity_t *identity);

@@ -48,15 +48,15 @@ prov_request_grants(prov_openapi_api_t *api, ngx_str_t *permission,
 
 
 /*
- * Whether he may use the parameters that he has given; false is as good as
- * absent.  NGX_OK, a problem's status, or NGX_ERROR.
+ * Whether he may use the parameters that he has given: values, in the order
+ * of the operation's parameters, NULL where there is none.  false is as good
+ * as absent.  NGX_OK, a problem's status, or NGX_ERROR.
  */
 
 ngx_int_t
 prov_request_permits(ngx_http_request_t *r, prov_request_ctx_t *ctx,
-    json_t *params)
+    json_t **values)
 {
-    json_t                    *value;
     ngx_uint_t                 i;
     prov_openapi_operation_t  *op;
     prov_openapi_parameter_t  *param;
@@ -70,10 +70,7 @@ prov_request_permits(ngx_http_request_t *r, prov_request_ctx_t *ctx,
             continue;
         }
 
-        value = json_object_getn(params, (char *) param[i].name.data,
-                                 param[i].name.len);
-
-        if (value && !json_is_false(value)
+        if (values[i] && !json_is_false(values[i])
             && !prov_request_grants(op->api, &param[i].permission,
                                     ctx->identity))
         {

@@ -299,18 +299,47 @@ prov_mutation_sent(ngx_http_request_t *r, const char *name, size_t len)
 }
 
 
-/* Called with the parameters that have been read, and are valid. */
+/*
+ * Called with the values of the operation's parameters, which are valid; NULL
+ * where there is none.
+ */
 
 void
-prov_request_mutation_asked(prov_request_ctx_t *ctx, json_t *params)
+prov_request_mutation_asked(prov_request_ctx_t *ctx, json_t **values)
 {
-    ctx->dry_run = (ctx->call->takes & PROV_REQUEST_TAKES_DRY_RUN)
-                   && json_is_true(json_object_get(params, "dry_run"));
+    ngx_uint_t                  i;
+    prov_openapi_parameter_t   *param;
+    prov_mutation_parameter_t  *known;
+
+    ctx->dry_run = 0;
+    ctx->keyed = 0;
+
+    param = ctx->operation->parameters.elts;
+
+    for (i = 0; i < ctx->operation->parameters.nelts; i++) {
+
+        if (values[i] == NULL) {
+            continue;
+        }
+
+        known = prov_mutation_parameter(&param[i]);
+        if (known == NULL || !(ctx->call->takes & known->takes)) {
+            continue;
+        }
+
+        if (known->takes == PROV_REQUEST_TAKES_DRY_RUN) {
+            ctx->dry_run = json_is_true(values[i]);
+
+        } else if (known->takes == PROV_REQUEST_TAKES_KEY) {
+            ctx->keyed = 1;
+        }
+    }
 
     /* what is not kept need not be kept from being repeated */
 
-    ctx->keyed = (ctx->call->takes & PROV_REQUEST_TAKES_KEY) && !ctx->dry_run
-                 && json_object_get(params, "Idempotency-Key");
+    if (ctx->dry_run) {
+        ctx->keyed = 0;
+    }
 }
 
 

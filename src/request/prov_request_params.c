@@ -5,20 +5,25 @@
  */
 
 #include "request/prov_request.h"
+#include "base/prov_json_write.h"
 
 
 /* name=value pairs in a query string */
 #define PROV_REQUEST_MAX_ARGS  128
 
+/* how a number, an array or an object is written */
+#define PROV_PARAMS_DUMP       (JSON_COMPACT|JSON_ENCODE_ANY)
+
 
 typedef struct {
     ngx_http_request_t   *request;
     prov_request_ctx_t   *ctx;
-    json_t               *object;      /* what has been read so far */
+    json_t              **values;      /* read so far, by parameter */
     prov_violations_t     violations;
 } prov_params_t;
 
 
+static ngx_int_t prov_params_text(prov_params_t *p, ngx_str_t *text);
 static ngx_int_t prov_params_read(prov_params_t *p);
 static ngx_int_t prov_params_path(prov_params_t *p);
 static void prov_params_tenant(prov_request_ctx_t *ctx);
@@ -37,9 +42,8 @@ static ngx_int_t prov_params_set(prov_params_t *p,
     prov_openapi_parameter_t *param, ngx_str_t *key, ngx_str_t *value);
 static ngx_int_t prov_params_append(prov_params_t *p,
     prov_openapi_parameter_t *param, ngx_str_t *value);
-static json_t *prov_params_get(prov_params_t *p, ngx_str_t *name);
-static ngx_int_t prov_params_put(json_t *object, ngx_str_t *name,
-    json_t *value);
+static json_t **prov_params_value(prov_params_t *p,
+    prov_openapi_parameter_t *param);
 static ngx_int_t prov_params_wrong(prov_params_t *p, prov_openapi_in_e in,
     ngx_str_t *name, const char *code, const char *message);
 
@@ -51,36 +55,35 @@ prov_request_params(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 {
     ngx_int_t      rc;
     ngx_str_t      errors;
+    ngx_uint_t     i;
     prov_params_t  p;
 
     ngx_memzero(&p, sizeof(prov_params_t));
 
     p.request = r;
     p.ctx = ctx;
-    p.object = json_object();
-
-    if (p.object == NULL) {
+    p.values = ngx_pcalloc(r->pool, (ctx->operation->parameters.nelts + 1)
+                                    * sizeof(json_t *));
+    if (p.values == NULL) {
         return NGX_ERROR;
     }
 
     rc = prov_params_read(&p);
 
     if (rc == NGX_OK) {
-        rc = prov_request_permits(r, ctx, p.object);
+        rc = prov_request_permits(r, ctx, p.values);
     }
 
     if (rc == NGX_OK) {
-        ctx->args[1] = prov_json_text(r->pool, p.object);
-
-        if (ctx->args[1].data == NULL) {
-            rc = NGX_ERROR;
-        }
+        rc = prov_params_text(&p, &ctx->args[1]);
 
         prov_params_tenant(ctx);
-        prov_request_mutation_asked(ctx, p.object);
+        prov_request_mutation_asked(ctx, p.values);
     }
 
-    json_decref(p.object);
+    for (i = 0; i < ctx->operation->parameters.nelts; i++) {
+        json_decref(p.values[i]);
+    }
 
     if (rc != NGX_DECLINED) {
         return rc;
@@ -94,6 +97,95 @@ prov_request_params(ngx_http_request_t *r, prov_request_ctx_t *ctx)
                                "A parameter of the path, the query or the "
                                "headers is not as described; see \"errors\".",
                                &errors);
+}
+
+
+/* All of them as one JSON object.  No two have the same name. */
+
+static ngx_int_t
+prov_params_text(prov_params_t *p, ngx_str_t *text)
+{
+    u_char                    *d;
+    size_t                     len, *sizes;
+    json_t                    *value;
+    ngx_str_t                  string;
+    ngx_uint_t                 i, n;
+    prov_openapi_parameter_t  *param;
+
+    n = p->ctx->operation->parameters.nelts;
+    param = p->ctx->operation->parameters.elts;
+
+    sizes = ngx_palloc(p->request->pool, (n + 1) * sizeof(size_t));
+    if (sizes == NULL) {
+        return NGX_ERROR;
+    }
+
+    len = sizeof("{}");
+
+    for (i = 0; i < n; i++) {
+
+        value = p->values[i];
+
+        if (value == NULL) {
+            continue;
+        }
+
+        sizes[i] = json_is_string(value)
+                   ? prov_json_quoted(json_string_length(value))
+                   : json_dumpb(value, NULL, 0, PROV_PARAMS_DUMP);
+
+        if (sizes[i] == 0) {
+            return NGX_ERROR;
+        }
+
+        len += prov_json_quoted(param[i].name.len) + 2 + sizes[i];
+    }
+
+    d = ngx_pnalloc(p->request->pool, len);
+    if (d == NULL) {
+        return NGX_ERROR;
+    }
+
+    text->data = d;
+    *d++ = '{';
+
+    for (i = 0; i < n; i++) {
+
+        value = p->values[i];
+
+        if (value == NULL) {
+            continue;
+        }
+
+        if (d - text->data > 1) {
+            *d++ = ',';
+        }
+
+        d = prov_json_quote(d, &param[i].name);
+        *d++ = ':';
+
+        if (json_is_string(value)) {
+            string.data = (u_char *) json_string_value(value);
+            string.len = json_string_length(value);
+            d = prov_json_quote(d, &string);
+            continue;
+        }
+
+        if (json_dumpb(value, (char *) d, sizes[i], PROV_PARAMS_DUMP)
+            != sizes[i])
+        {
+            return NGX_ERROR;
+        }
+
+        d += sizes[i];
+    }
+
+    *d++ = '}';
+    *d = '\0';
+
+    text->len = d - text->data;
+
+    return NGX_OK;
 }
 
 
@@ -264,7 +356,7 @@ prov_params_list(prov_params_t *p, prov_openapi_parameter_t *param,
     u_char     *end;
     ngx_str_t   item;
 
-    if (prov_params_get(p, &param->name)) {
+    if (*prov_params_value(p, param)) {
         return prov_params_wrong(p, param->in, &param->name, "repeated",
                                  "is given more than once");
     }
@@ -355,7 +447,7 @@ prov_params_validate(prov_params_t *p)
 
     for (i = 0; i < p->ctx->operation->parameters.nelts; i++) {
 
-        value = prov_params_get(p, &param[i].name);
+        value = p->values[i];
 
         if (value == NULL) {
             if (param[i].required
@@ -473,39 +565,42 @@ static ngx_int_t
 prov_params_set(prov_params_t *p, prov_openapi_parameter_t *param,
     ngx_str_t *key, ngx_str_t *value)
 {
-    json_t     *object;
-    ngx_str_t  *name;
+    json_t  **object;
 
     if (param->types == PROV_SCHEMA_ARRAY) {
         return prov_params_append(p, param, value);
     }
 
-    object = p->object;
-    name = &param->name;
+    object = prov_params_value(p, param);
 
-    if (key) {
-        object = prov_params_get(p, name);
+    if (key == NULL) {
 
-        if (object == NULL) {
-            object = json_object();
-
-            /* put takes the reference; the tree's one is borrowed */
-            if (prov_params_put(p->object, name, object) != NGX_OK) {
-                return NGX_ERROR;
-            }
+        if (*object) {
+            return prov_params_wrong(p, param->in, &param->name, "repeated",
+                                     "is given more than once");
         }
 
-        name = key;
+        *object = prov_value_read(param->types, value);
+
+        return *object ? NGX_OK : NGX_ERROR;
     }
 
-    if (json_object_getn(object, (char *) name->data, name->len)) {
+    if (*object == NULL) {
+        *object = json_object();
+
+        if (*object == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (json_object_getn(*object, (char *) key->data, key->len)) {
         return prov_params_wrong(p, param->in, &param->name, "repeated",
                                  "is given more than once");
     }
 
-    return prov_params_put(object, name,
-                           prov_value_read(key ? PROV_SCHEMA_STRING
-                                                 : param->types, value));
+    return json_object_setn_new(*object, (char *) key->data, key->len,
+                                prov_value_read(PROV_SCHEMA_STRING, value))
+           ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -513,16 +608,16 @@ static ngx_int_t
 prov_params_append(prov_params_t *p, prov_openapi_parameter_t *param,
     ngx_str_t *value)
 {
-    json_t         *array;
-    ngx_uint_t      types;
-    prov_schema_t  *items;
+    json_t         **array;
+    ngx_uint_t       types;
+    prov_schema_t   *items;
 
-    array = prov_params_get(p, &param->name);
+    array = prov_params_value(p, param);
 
-    if (array == NULL) {
-        array = json_array();
+    if (*array == NULL) {
+        *array = json_array();
 
-        if (prov_params_put(p->object, &param->name, array) != NGX_OK) {
+        if (*array == NULL) {
             return NGX_ERROR;
         }
     }
@@ -530,7 +625,7 @@ prov_params_append(prov_params_t *p, prov_openapi_parameter_t *param,
     items = prov_schema_items(param->schema);
     types = items ? prov_schema_types(items) : PROV_SCHEMA_STRING;
 
-    if (json_array_append_new(array, prov_value_read(types, value)) != 0) {
+    if (json_array_append_new(*array, prov_value_read(types, value)) != 0) {
         return NGX_ERROR;
     }
 
@@ -538,26 +633,16 @@ prov_params_append(prov_params_t *p, prov_openapi_parameter_t *param,
 }
 
 
-static json_t *
-prov_params_get(prov_params_t *p, ngx_str_t *name)
+/* where the parameter's value is or will be */
+
+static json_t **
+prov_params_value(prov_params_t *p, prov_openapi_parameter_t *param)
 {
-    return json_object_getn(p->object, (char *) name->data, name->len);
-}
+    prov_openapi_parameter_t  *first;
 
+    first = p->ctx->operation->parameters.elts;
 
-/* Takes the reference to value, which may be NULL for no memory. */
-
-static ngx_int_t
-prov_params_put(json_t *object, ngx_str_t *name, json_t *value)
-{
-    if (value == NULL
-        || json_object_setn_new(object, (char *) name->data, name->len, value)
-           != 0)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return &p->values[param - first];
 }
 
 

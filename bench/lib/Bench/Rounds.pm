@@ -90,6 +90,10 @@ sub warm_up {
 
     for my $kind (qw(post get list)) {
         $self->gateway($kind, $usual);
+
+        # theirs is code that is compiled when it has run for a while
+        $self->peer($kind, $_) for @{ $self->{peers} };
+
         next if $self->{settings}{quick};
 
         $self->gateway($kind, $usual, workers => 1);

@@ -11,7 +11,7 @@ static prov_auth_apikey_t *prov_auth_apikey_make(json_t *row,
     prov_auth_issuer_t *issuer, ngx_log_t *log);
 static ngx_int_t prov_auth_apikey_fill(prov_auth_apikey_t *key, json_t *row);
 static ngx_int_t prov_auth_apikey_hash(json_t *value, u_char *hash);
-static time_t prov_auth_apikey_time(json_t *value);
+static ngx_int_t prov_auth_apikey_time(json_t *value, time_t *time);
 static void prov_auth_apikey_text(json_t *value, ngx_str_t *text);
 static ngx_int_t prov_auth_apikey_texts(json_t *list, ngx_str_t *texts,
     ngx_uint_t max, ngx_uint_t *n);
@@ -110,12 +110,23 @@ prov_auth_apikey_fill(prov_auth_apikey_t *key, json_t *row)
             return NGX_ERROR;
         }
 
-        key->previous_until = prov_auth_apikey_time(
-                                  json_object_get(row, "previous_until"));
+        if (prov_auth_apikey_time(json_object_get(row, "previous_until"),
+                                  &key->previous_until)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
-    key->used = prov_auth_apikey_time(json_object_get(row, "used"));
-    key->expires = prov_auth_apikey_time(json_object_get(row, "expires"));
+    if (prov_auth_apikey_time(json_object_get(row, "used"), &key->used)
+        != NGX_OK
+        || prov_auth_apikey_time(json_object_get(row, "expires"),
+                                 &key->expires)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     key->identity->expires = key->expires;
 
     key->revoked = !json_is_false(json_object_get(row, "revoked"));
@@ -151,12 +162,32 @@ prov_auth_apikey_hash(json_t *value, u_char *hash)
 }
 
 
-/* seconds since 1970; 0 where there is no moment */
+/*
+ * Seconds since 1970, and 0 where there is no moment: so one that has been
+ * is never 0, and what is no moment is an error.
+ */
 
-static time_t
-prov_auth_apikey_time(json_t *value)
+static ngx_int_t
+prov_auth_apikey_time(json_t *value, time_t *time)
 {
-    return json_is_number(value) ? (time_t) json_number_value(value) : 0;
+    double  seconds;
+
+    *time = 0;
+
+    if (value == NULL || json_is_null(value)) {
+        return NGX_OK;
+    }
+
+    seconds = json_number_value(value);
+
+    if (!json_is_number(value)) {
+        return NGX_ERROR;
+    }
+
+    seconds = ngx_max(seconds, 1);
+    *time = (time_t) ngx_min(seconds, PROV_AUTH_END_OF_TIME);
+
+    return NGX_OK;
 }
 
 

@@ -9,12 +9,6 @@
 #include "auth/prov_auth_apikey.h"
 
 
-/* the year 10000 (RFC 3339 ends there, too), or what time_t has room for */
-#define PROV_AUTH_END_OF_TIME                                                 \
-    ngx_min(253402300800.0,                                                   \
-            (double) (NGX_MAX_TIME_T_VALUE - PROV_AUTH_MAX_LEEWAY))
-
-
 static ngx_int_t prov_auth_claims_key(json_t *payload,
     prov_auth_identity_t *identity, ngx_pool_t *pool,
     prov_auth_refusal_t *refusal);

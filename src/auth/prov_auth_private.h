@@ -31,6 +31,11 @@
 /* seconds by which clocks may differ */
 #define PROV_AUTH_MAX_LEEWAY     300
 
+/* the year 10000 (RFC 3339 ends there, too), or what time_t has room for */
+#define PROV_AUTH_END_OF_TIME                                                 \
+    ngx_min(253402300800.0,                                                   \
+            (double) (NGX_MAX_TIME_T_VALUE - PROV_AUTH_MAX_LEEWAY))
+
 /* keys that one token may cost a try */
 #define PROV_AUTH_MAX_TRIES      8
 

@@ -17,6 +17,7 @@
 #include "limit/prov_limit.h"
 #include "openapi/prov_openapi.h"
 #include "request/prov_request_keys.h"
+#include "request/prov_request_value.h"
 
 
 /* of a caller's own request id, and of the user agent that is recorded */
@@ -296,12 +297,6 @@ ngx_int_t prov_request_acceptable(ngx_http_request_t *r);
 /* prov_request_params.c: path and query parameters */
 ngx_int_t prov_request_params(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
-
-/* prov_request_value.c: text as JSON; new references, NULL: no memory */
-json_t *prov_value_read(ngx_uint_t types, ngx_str_t *value);
-ngx_int_t prov_value_decode(ngx_pool_t *pool, u_char *start, u_char *last,
-    ngx_str_t *text);
-ngx_uint_t prov_value_utf8(ngx_str_t *text);
 
 /* prov_request_content.c: from the request to the query */
 ngx_int_t prov_request_content(ngx_http_request_t *r);

@@ -3,7 +3,7 @@
  * as what its schema's types say it is.
  */
 
-#include "request/prov_request.h"
+#include "request/prov_request_value.h"
 
 
 static ngx_uint_t prov_value_integer(ngx_str_t *value, json_int_t *n);
@@ -88,11 +88,20 @@ prov_value_integer(ngx_str_t *value, json_int_t *n)
 static ngx_uint_t
 prov_value_number(ngx_str_t *value, double *d)
 {
+    u_char              c;
     json_t             *number;
     ngx_uint_t          ok;
     prov_json_error_t   err;
 
-    if (value->len > 32) {
+    if (value->len == 0 || value->len > 32) {
+        return 0;
+    }
+
+    /* white space around it is JSON's, not a number's */
+
+    c = value->data[value->len - 1];
+
+    if (value->data[0] <= ' ' || c < '0' || c > '9') {
         return 0;
     }
 
@@ -109,11 +118,6 @@ prov_value_number(ngx_str_t *value, double *d)
     return ok;
 }
 
-
-/*
- * Percent-decoding of application/x-www-form-urlencoded.  NGX_DECLINED for a
- * bad escape, a NUL, or what is not UTF-8.
- */
 
 ngx_int_t
 prov_value_decode(ngx_pool_t *pool, u_char *start, u_char *last,
@@ -137,6 +141,11 @@ prov_value_decode(ngx_pool_t *pool, u_char *start, u_char *last,
         }
 
         if (*s != '%') {
+
+            if (*s == '\0') {
+                return NGX_DECLINED;
+            }
+
             *d++ = *s;
             continue;
         }

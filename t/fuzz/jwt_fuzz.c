@@ -3,15 +3,11 @@
  * a real HMAC, and the claims of whatever the parser lets through, with a
  * signature or without.
  *
- *     clang -fsanitize=fuzzer,address,undefined … && jwt_fuzz corpus/jwt
- *
- * With -DFUZZ_REPLAY it is a program that runs the files it is given once.
+ *     clang -fsanitize=fuzzer,address,undefined … && ./fuzz corpus/jwt
  */
 
 #include "auth/prov_auth_private.h"
 #include "ngx_shim.h"
-
-#include <stdio.h>
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -149,33 +145,3 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     return 0;
 }
-
-
-#if (FUZZ_REPLAY)
-
-int
-main(int argc, char **argv)
-{
-    int      i;
-    FILE    *f;
-    size_t   n;
-
-    static uint8_t  buf[65536];
-
-    for (i = 1; i < argc; i++) {
-        f = fopen(argv[i], "rb");
-        if (f == NULL) {
-            perror(argv[i]);
-            return 1;
-        }
-
-        n = fread(buf, 1, sizeof(buf), f);
-        fclose(f);
-
-        LLVMFuzzerTestOneInput(buf, n);
-    }
-
-    return 0;
-}
-
-#endif

@@ -5,8 +5,7 @@
  * does not say where, when a route that was read is not found, or when an
  * operation is open to whom it must not be.
  *
- * With libFuzzer: -fsanitize=fuzzer,address,undefined.  With -DFUZZ_REPLAY it
- * is a program of its own that runs the files it is given.
+ *     clang -fsanitize=fuzzer,address,undefined … && ./fuzz corpus/openapi
  */
 
 #include "openapi/prov_openapi.h"
@@ -460,36 +459,3 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     return 0;
 }
-
-
-#ifdef FUZZ_REPLAY
-
-int
-main(int argc, char **argv)
-{
-    int       i;
-    FILE     *f;
-    size_t    n;
-
-    static uint8_t  data[FUZZ_MAX];
-
-    for (i = 1; i < argc; i++) {
-
-        f = fopen(argv[i], "rb");
-        if (f == NULL) {
-            perror(argv[i]);
-            return 2;
-        }
-
-        n = fread(data, 1, sizeof(data), f);
-        fclose(f);
-
-        (void) LLVMFuzzerTestOneInput(data, n);
-    }
-
-    printf("%d inputs\n", argc - 1);
-
-    return 0;
-}
-
-#endif

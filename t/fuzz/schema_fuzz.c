@@ -4,8 +4,7 @@
  * see, it aborts when a report contradicts its verdict, when a second look
  * comes to another one, or when a pointer points to nothing.
  *
- * With libFuzzer: -fsanitize=fuzzer,address,undefined.  With -DFUZZ_REPLAY it
- * is a program of its own that runs the files it is given.
+ *     clang -fsanitize=fuzzer,address,undefined … && ./fuzz corpus/schema
  */
 
 #include "schema/prov_schema.h"
@@ -215,35 +214,3 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     return 0;
 }
-
-
-#ifdef FUZZ_REPLAY
-
-int
-main(int argc, char **argv)
-{
-    int       i;
-    FILE     *f;
-    size_t    n;
-    uint8_t   data[FUZZ_MAX];
-
-    for (i = 1; i < argc; i++) {
-
-        f = fopen(argv[i], "rb");
-        if (f == NULL) {
-            perror(argv[i]);
-            return 2;
-        }
-
-        n = fread(data, 1, sizeof(data), f);
-        fclose(f);
-
-        (void) LLVMFuzzerTestOneInput(data, n);
-    }
-
-    printf("%d inputs\n", argc - 1);
-
-    return 0;
-}
-
-#endif

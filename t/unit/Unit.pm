@@ -94,6 +94,7 @@ sub compile {
 
     for my $source (map { sources($_) } @parts, 't/unit/ngx_shim.c') {
         my ($name) = $source =~ m{([^/]+)\.c$};
+        next if -e "$dir/$name.o";
 
         push @objects, "$dir/$name.o";
         run(@cc, '-c', '-o', $objects[-1], $source);
@@ -164,11 +165,12 @@ sub replay {
     my ($source, $corpus) = @_;
 
     my @corpus = glob "$root/t/fuzz/corpus/$corpus/*";
-    my ($said, $status) = output(build($source, '-DFUZZ_REPLAY'), @corpus);
+    my ($said, $status) = output(build($source, "$root/t/fuzz/replay.c"),
+        @corpus);
 
-    ok(@corpus > 10, 'the fuzz target has a corpus');
-    is($status, 0, 'the fuzz target runs through its corpus') or diag($said);
-    is($said, @corpus . " inputs\n", 'all of the corpus is run');
+    ok(@corpus > 10, "the fuzz target for $corpus has a corpus");
+    is($status, 0, 'it runs through that') or diag($said);
+    is($said, @corpus . " inputs\n", 'all of it');
 
     return;
 }

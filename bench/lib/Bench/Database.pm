@@ -11,12 +11,13 @@ use Provisioning::Test::Postgres;
 
 # What differs from PostgreSQL's own defaults, or from the tests' cluster,
 # which waits for no disk.  Each figure of a run is to be had under the same
-# conditions, so no checkpoint and no vacuum happens to fall into one.
+# conditions, so no checkpoint and no vacuum happens to fall into one: rounds
+# begin with a checkpoint of their own.
 
 our %settings = (
     fsync => 'on', full_page_writes => 'on', synchronous_commit => 'on',
     wal_level => 'replica', max_connections => 200,
-    max_wal_size => '16GB', min_wal_size => '1GB', wal_buffers => '16MB',
+    max_wal_size => '32GB', min_wal_size => '1GB', wal_buffers => '16MB',
     checkpoint_timeout => '1h', autovacuum => 'off',
 );
 

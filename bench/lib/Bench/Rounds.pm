@@ -69,6 +69,9 @@ sub round {
     my ($self, $number) = @_;
     $self->{round} = $number;
 
+    # so that none is due while somebody has his turn
+    $self->{database}->postgres_of->sql('checkpoint');
+
     for my $kind (qw(post get list)) {
         my @turns = $self->turns($kind);
         push @turns, splice @turns, 0, ($number - 1) * 4 % @turns;

@@ -38,8 +38,8 @@ sub number {
     my $value = $ENV{$name};
 
     return $default if !defined $value || $value eq '';
-    $value =~ /^[1-9]\d{0,8}\z/ or die "$name is \"$value\": it must be a whole "
-        . "number, at least 1.\n";
+    $value =~ /^[1-9]\d{0,8}\z/
+        or die "$name is \"$value\": it must be a whole number, at least 1.\n";
     return $value + 0;
 }
 

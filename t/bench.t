@@ -324,4 +324,9 @@ is left($segment), '', 'and leaves nothing behind then either';
 isnt $code, 0, 'a setting that is none is refused';
 like $said, qr/BENCH_ROUNDS is "many"/, 'with its name';
 
+($code, $said) = run({ %small, BENCH_CONNECTIONS => '4,99999' },
+    "$bench/measure");
+isnt $code, 0, 'more connections than a process may have are refused';
+like $said, qr/ulimit -n 8192/, 'with the remedy';
+
 done_testing;

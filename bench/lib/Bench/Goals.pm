@@ -275,8 +275,8 @@ sub waiting {
         value => $memory->{each}, limit => 8,
         figure => sprintf('%.1f KiB', $memory->{each}),
         goal => '≤ 8 KiB', spread => '',
-        note => "$memory->{waiting} POSTs with their connections, while the "
-            . 'database stands still',
+        note => sprintf('%d POSTs with their connections, while the database '
+            . 'stands still; GETs %.1f KiB', @$memory{qw(waiting get)}),
     };
 }
 

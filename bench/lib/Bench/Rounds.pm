@@ -86,7 +86,7 @@ sub round {
 
 sub warm_up {
     my ($self) = @_;
-    local $self->{settings}{seconds} = $self->{settings}{quick} ? 1 : 3;
+    local $self->{settings}{seconds} = $self->{settings}{quick} ? 1 : 5;
     local $self->{measures} = [];
     local $self->{round} = 0;
     my $usual = $self->{settings}{connections}[0];
@@ -94,7 +94,7 @@ sub warm_up {
     for my $kind (qw(post get list)) {
         $self->gateway($kind, $usual);
 
-        # theirs is code that is compiled when it has run for a while
+        # a service on Node compiles what it does while it does it
         $self->peer($kind, $_) for @{ $self->{peers} };
 
         next if $self->{settings}{quick};

@@ -6,6 +6,8 @@ package Bench::Settings;
 use strict;
 use warnings;
 
+use POSIX ();
+
 
 sub read {
     my $quick = $ENV{BENCH_QUICK} ? 1 : 0;
@@ -28,6 +30,14 @@ sub read {
         || $settings{rounds} < 3 || $settings{seconds} < 5
         || "@{ $settings{clients} }" ne '1 2 4 8 16 32 64'
         || "@{ $settings{connections} }" ne '64 256 1024';
+
+    my ($most) = sort { $b <=> $a } $settings{waiting},
+        @{ $settings{connections} };
+    my $files = POSIX::sysconf(POSIX::_SC_OPEN_MAX());
+
+    die "A process may have $files files open, and $most connections need some "
+        . "more: \"ulimit -n 8192\" first, as \"make bench\" does.\n"
+        if defined $files && $files < $most + 200;
 
     return \%settings;
 }

@@ -127,7 +127,8 @@ sub load {
 
 
 # One in a hundred is another partner's.  What lists are filtered by has common
-# values and rare ones.
+# values and rare ones; and some thousand tenants have 4 KB of metadata, so that
+# there is a page which takes long (Bench::Slow).
 
 sub load_slice {
     my ($dbh, $from, $to, $all) = @_;
@@ -152,8 +153,13 @@ with made as (
         case n.n % 10000 when 7 then 'Rare' else 'Retail' end,
         case when n.n % 5000 = 11 then 'suspended'
              when n.n % 10 = 1 then 'deleted' else 'active' end,
-        case n.n % 10000 when 5 then '{"tier": "gold"}'
-             else '{"tier": "tin"}' end::jsonb
+        case when n.n % 10000 = 5 then '{"tier": "gold"}'
+             when n.n % 150 = 9 then '{"tier": "lead"}'::jsonb || (
+                 select jsonb_object_agg('field_' || k, (
+                     select string_agg(md5(concat_ws('-', n.n, k, j)), '')
+                     from generate_series(1, 6) j))
+                 from generate_series(1, 20) k)
+             else '{"tier": "tin"}' end
     from (
         select n, false from generate_series($4::int, $5::int) n
         union all

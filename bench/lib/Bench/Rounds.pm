@@ -99,7 +99,7 @@ sub warm_up {
 
         next if $self->{settings}{quick};
 
-        $self->gateway($kind, $usual, workers => 1);
+        $self->gateway($kind, $usual, workers => 1) if $kind ne 'list';
         $self->pgbench($kind, 8);
     }
 

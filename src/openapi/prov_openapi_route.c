@@ -205,7 +205,9 @@ u_char *
 prov_openapi_segment(u_char **dst, u_char *p, u_char *last)
 {
     u_char     *d;
-    ngx_int_t   c;
+    ngx_int_t   c, all;
+
+    all = 0;
 
     for (d = *dst; p < last && *p != '/'; p++) {
 
@@ -226,9 +228,10 @@ prov_openapi_segment(u_char **dst, u_char *p, u_char *last)
         }
 
         *d++ = (u_char) c;
+        all |= c;
     }
 
-    if (!prov_openapi_route_utf8(*dst, d)) {
+    if (all > 0x7f && !prov_openapi_route_utf8(*dst, d)) {
         return NULL;
     }
 

@@ -9,14 +9,22 @@
 #include "base/prov_json_write.h"
 
 
+/* what most of them fit into */
+#define PROV_CALLER_BUFFER  2048
+
+#define prov_caller_put(p, text)  ngx_cpymem(p, text, sizeof(text) - 1)
+
+/* name is a literal, with all that stands before the value */
+#define prov_caller_member(p, name, value)                                    \
+    prov_json_quote(prov_caller_put(p, name), value)
+
+
 static size_t prov_request_caller_len(prov_request_ctx_t *ctx,
     ngx_str_t *permission, ngx_str_t *ip, ngx_str_t *agent);
 static ngx_int_t prov_request_caller_ids(prov_request_ctx_t *ctx,
     u_char **p);
 static u_char *prov_request_caller_who(u_char *p,
     prov_auth_identity_t *identity);
-static u_char *prov_request_caller_member(u_char *p, const char *name,
-    ngx_str_t *value);
 
 
 /* Sets ctx->args[0]. */
@@ -24,7 +32,8 @@ static u_char *prov_request_caller_member(u_char *p, const char *name,
 ngx_int_t
 prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 {
-    u_char                    *p;
+    u_char                    *p, *start, buffer[PROV_CALLER_BUFFER];
+    size_t                     len;
     ngx_str_t                 *permission, *ip, agent;
     prov_openapi_operation_t  *op;
 
@@ -44,23 +53,27 @@ prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         agent.len = ngx_min(agent.len, PROV_REQUEST_AGENT_LEN);
     }
 
-    p = ngx_pnalloc(r->pool, prov_request_caller_len(ctx, permission, ip,
-                                                     &agent));
-    if (p == NULL) {
-        return NGX_ERROR;
+    /* the bound is several times what is written, so only that stays; but
+       what is told of a result is pointed to */
+
+    start = buffer;
+    len = prov_request_caller_len(ctx, permission, ip, &agent);
+
+    if (len > sizeof(buffer) || op->result) {
+        start = ngx_pnalloc(r->pool, len);
+        if (start == NULL) {
+            return NGX_ERROR;
+        }
     }
 
-    ctx->args[0].data = p;
-
-    *p++ = '{';
-    p = prov_request_caller_member(p, "request_id", &ctx->id);
-    p = prov_request_caller_member(p, ",operation", &op->id);
-    p = prov_request_caller_member(p, ",base", &ctx->conf->prefix);
-    p = prov_request_caller_member(p, ",ip", ip);
-    p = prov_request_caller_member(p, ",user_agent", &agent);
+    p = prov_caller_member(start, "{\"request_id\":", &ctx->id);
+    p = prov_caller_member(p, ",\"operation\":", &op->id);
+    p = prov_caller_member(p, ",\"base\":", &ctx->conf->prefix);
+    p = prov_caller_member(p, ",\"ip\":", ip);
+    p = prov_caller_member(p, ",\"user_agent\":", &agent);
 
     if (permission) {
-        p = prov_request_caller_member(p, ",permission", permission);
+        p = prov_caller_member(p, ",\"permission\":", permission);
     }
 
     if (op->method != PROV_OPENAPI_GET
@@ -73,7 +86,7 @@ prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         p = prov_request_caller_who(p, ctx->identity);
 
         if (prov_request_grants_told(op)) {
-            p = ngx_sprintf(p, ",\"granted\":");
+            p = prov_caller_put(p, ",\"granted\":");
             p = prov_request_granted(p, op->api, ctx->identity);
         }
     }
@@ -85,7 +98,17 @@ prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
     *p++ = '}';
     *p = '\0';
 
-    ctx->args[0].len = p - ctx->args[0].data;
+    ctx->args[0].data = start;
+    ctx->args[0].len = p - start;
+
+    if (start == buffer) {
+        ctx->args[0].data = ngx_pnalloc(r->pool, p - start + 1);
+        if (ctx->args[0].data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(ctx->args[0].data, start, p - start + 1);
+    }
 
     return NGX_OK;
 }
@@ -153,13 +176,13 @@ prov_request_caller_ids(prov_request_ctx_t *ctx, u_char **p)
         return NGX_ERROR;
     }
 
-    *p = prov_request_caller_member(*p, ",mutation", &id);
+    *p = prov_caller_member(*p, ",\"mutation\":", &id);
 
     if (prov_id_make(text) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    *p = prov_request_caller_member(*p, ",id", &id);
+    *p = prov_caller_member(*p, ",\"id\":", &id);
 
     return NGX_OK;
 }
@@ -171,19 +194,21 @@ prov_request_caller_who(u_char *p, prov_auth_identity_t *identity)
     ngx_uint_t  i;
 
     if (identity->partner.len) {
-        p = prov_request_caller_member(p, ",partner", &identity->partner);
+        p = prov_caller_member(p, ",\"partner\":", &identity->partner);
     }
 
-    p = ngx_sprintf(p, ",\"principal\":{\"kind\":\"%s\"",
-                    identity->key.len ? "key" : "user");
-    p = prov_request_caller_member(p, ",subject", &identity->subject);
-    p = prov_request_caller_member(p, ",issuer", &identity->issuer->iss);
+    p = identity->key.len
+        ? prov_caller_put(p, ",\"principal\":{\"kind\":\"key\"")
+        : prov_caller_put(p, ",\"principal\":{\"kind\":\"user\"");
+    p = prov_caller_member(p, ",\"subject\":", &identity->subject);
+    p = prov_caller_member(p, ",\"issuer\":", &identity->issuer->iss);
 
     if (identity->key.len) {
-        p = prov_request_caller_member(p, ",key", &identity->key);
+        p = prov_caller_member(p, ",\"key\":", &identity->key);
     }
 
-    p = ngx_sprintf(p, ",\"%s\":[", identity->scoped ? "scopes" : "roles");
+    p = identity->scoped ? prov_caller_put(p, ",\"scopes\":[")
+                         : prov_caller_put(p, ",\"roles\":[");
 
     for (i = 0; i < identity->nroles; i++) {
         if (i) {
@@ -197,19 +222,4 @@ prov_request_caller_who(u_char *p, prov_auth_identity_t *identity)
     *p++ = '}';
 
     return p;
-}
-
-
-/* name has a comma in front where one is needed */
-
-static u_char *
-prov_request_caller_member(u_char *p, const char *name, ngx_str_t *value)
-{
-    if (*name == ',') {
-        *p++ = *name++;
-    }
-
-    p = ngx_sprintf(p, "\"%s\":", name);
-
-    return prov_json_quote(p, value);
 }

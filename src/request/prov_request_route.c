@@ -129,7 +129,7 @@ prov_request_path(ngx_http_request_t *r, ngx_str_t *prefix, ngx_str_t *path)
 static ngx_int_t
 prov_request_written(ngx_http_request_t *r, ngx_str_t *path)
 {
-    u_char  *p, *start, *text;
+    u_char  *p, *start, *text, *end;
     size_t   len;
 
     if (!r->valid_unparsed_uri) {
@@ -138,17 +138,21 @@ prov_request_written(ngx_http_request_t *r, ngx_str_t *path)
 
     *path = r->unparsed_uri;
 
-    for (len = 0; len < path->len; len++) {
-        if (path->data[len] == '?' || path->data[len] == '#') {
-            break;
-        }
-    }
-
-    path->len = len;
-
     text = path->data;
 
-    if (ngx_strlchr(text, text + len, '%')) {
+    end = memchr(text, '?', path->len);
+    if (end) {
+        path->len = end - text;
+    }
+
+    end = memchr(text, '#', path->len);
+    if (end) {
+        path->len = end - text;
+    }
+
+    len = path->len;
+
+    if (memchr(text, '%', len)) {
         start = path->data;
 
         text = ngx_pnalloc(r->pool, len);

@@ -412,7 +412,7 @@ command_bench(char **word)
 
     spent = (to.tv_sec - from.tv_sec) * 1e6 + (to.tv_nsec - from.tv_nsec) / 1e3;
 
-    printf("%.1f\n", spent / n);
+    printf("%.2f\n", spent / n);
 }
 
 

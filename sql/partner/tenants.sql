@@ -6,24 +6,28 @@ create or replace function partner.tenant_create(ctx jsonb, params jsonb,
     language plpgsql security definer
 as $$
 declare
-    id constant uuid := ctx ->> 'id';
+    id      constant text := ctx ->> 'id';
+    ignored text;
+    made    record;
 begin
-    body := prov.tenant_alias(input);
+    if input ? 'company_name' then
+        body := prov.tenant_alias(input);
 
-    if body is not null then
-        status := 400;
-        return;
+        if body is not null then
+            status := 400;
+            return;
+        end if;
     end if;
 
-    select i.status, i.body into status, body
-    from prov.tenant_insert(ctx, input) i;
+    made := prov.tenant_insert(ctx, input);
+    status := made.status;
+    body := made.body;
 
     if status = 201 then
-        headers := jsonb_build_object('ETag', prov.etag(1),
+        headers := jsonb_build_object('ETag', '"1"',
             'Location', (ctx ->> 'base') || '/tenants/' || id);
-
-        perform prov.record(ctx, 'tenant', id, id, status, null, body,
-            headers);
+        ignored := prov.record(ctx, 'tenant', id::uuid, id::uuid, status, null,
+            body, headers);
     end if;
 end
 $$;

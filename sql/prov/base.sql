@@ -89,41 +89,27 @@ comment on function prov.latin(text) is
 
 create or replace function prov.slug(name text)
     returns text
-    language plpgsql immutable parallel safe
-as $$
-declare
-    word text collate "C" := name;
-begin
-    if octet_length(name) <> char_length(name) then
-        word := prov.latin(name);
-    end if;
-
-    word := replace(lower(word), '''', '');
-    word := btrim(regexp_replace(word, '[^a-z0-9]+', '-', 'g'), '-');
-
-    return coalesce(nullif(rtrim(left(word, 63), '-'), ''), 'tenant');
-end
-$$;
+    language sql immutable parallel safe
+return coalesce(nullif(rtrim(left(btrim(regexp_replace(replace(lower(
+    case when octet_length(name) <> char_length(name) then prov.latin(name)
+         else name end collate "C"), '''', ''), '[^a-z0-9]+', '-', 'g'), '-'),
+    63), '-'), ''), 'tenant');
 
 comment on function prov.slug(text) is
     'The slug that a name suggests: 1 to 63 of [a-z0-9-], "tenant" when '
     'nothing of the name is left.';
 
 
+-- Of an id, version 7, the last digits are random: 24, then 62 bits; the third
+-- time the whole id is in it, and the whole id is unique.
+
 create or replace function prov.slug_apart(slug text, id uuid, attempt int)
     returns text
-    language plpgsql immutable parallel safe
-as $$
-declare
-    -- of an id, version 7, the last digits are random: 24, then 62 bits; the
-    -- third time the whole id is in it, and the whole id is unique
-    digits constant int := case attempt when 1 then 6 when 2 then 16
-                                        else 32 end;
-begin
-    return rtrim(left(slug, 62 - digits), '-') || '-'
-        || right(replace(id::text, '-', ''), digits);
-end
-$$;
+    language sql immutable parallel safe
+return rtrim(left(slug, case attempt when 1 then 56 when 2 then 46 else 30
+                        end), '-') || '-'
+    || right(replace(id::text, '-', ''),
+             case attempt when 1 then 6 when 2 then 16 else 32 end);
 
 comment on function prov.slug_apart(text, uuid, int) is
     'The slug with something of the id appended, more with each attempt, so '

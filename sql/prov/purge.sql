@@ -22,7 +22,8 @@ create or replace function prov.tenant_tables()
     language plpgsql stable
 as $$
 begin
-    -- The tables that have a column "tenant", and the tenants' own.  In the
+    -- The tables that have a column "tenant", and the tenants' own.  (The
+    -- details of a tenant's audit are those of its chain.)  In the
     -- order in which rows can be removed: who refers to another goes first,
     -- and so does everything that refers to a tenant; then the tenant, and
     -- what may go only when its tenant has.
@@ -43,8 +44,10 @@ begin
             where n.nspname in ('prov', 'tenant')
                 and c.relkind in ('r', 'p') and not c.relispartition
                 and a.attnum > 0 and not a.attisdropped
-                and a.attname = case when c.oid = 'prov.tenants'::regclass
-                                    then 'id' else 'tenant' end
+                and a.attname = case c.oid
+                    when 'prov.tenants'::regclass then 'id'
+                    when 'prov.audit_details'::regclass then 'chain'
+                    else 'tenant' end
         ), path (child, parent, length) as (
             select f.conrelid, f.confrelid, 1
             from pg_catalog.pg_constraint f
@@ -130,22 +133,17 @@ create or replace function prov.purge_expired(size int default 100)
     language plpgsql security definer
 as $$
 declare
-    owners  uuid[] := '{}';
+    owners  uuid[];
     owner   uuid;
-    phase   text;
     purged  int := 0;
     tenant  prov.tenants;
     ctx     jsonb;
 begin
     perform set_config('prov.partner', '', true);
 
-    foreach phase in array array['active', 'suspended'] loop
-        perform set_config('prov.sweep', phase, true);
-        owners := owners || array(select p.id from prov.partners p
-                                  where p.status = phase);
-    end loop;
-
-    perform set_config('prov.sweep', '', true);
+    perform set_config('prov.operator', 'on', true);
+    owners := array(select p.id from prov.partners p order by p.created_at);
+    perform set_config('prov.operator', '', true);
 
     foreach owner in array owners loop
         exit when purged >= size;

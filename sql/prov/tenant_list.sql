@@ -1,8 +1,8 @@
 -- How a page of the list of tenants is found.
 --
 -- In one of two ways.  Either an index is walked that has the order asked
--- for: that of all tenants, of each status, of an industry or of a pair of
--- metadata.  Whatever else was asked for is looked at in each row, and after
+-- for: that of all tenants by created_at, of each status (merged), of an
+-- industry or of a pair of metadata.  Whatever else was asked for is looked at in each row, and after
 -- so many rows the page ends, however few it has.  Or, where a filter leaves
 -- so few tenants that all of them can be looked at, those are fetched and
 -- sorted.  So no page costs more than a fixed sum, and one is short only
@@ -25,14 +25,20 @@ begin
     if params ? 'status' then
         return array(select distinct s collate "C"
                      from jsonb_array_elements_text(params -> 'status') s);
+
+    elsif coalesce(params ->> 'sort', 'created_at') like '%created_at'
+        and not params ?| array['q', 'updated_after', 'updated_before']
+    then
+        return null;
     end if;
 
-    return null;
+    return '{pending,active,suspended,cancelled,trial_expired}';
 end
 $$;
 
 comment on function prov.tenant_list_statuses(jsonb) is
-    'The statuses that were asked for; null for all but "deleted".';
+    'The statuses that were asked for, or all but "deleted"; null where those '
+    'have an index of their own, by created_at.';
 
 
 create or replace function prov.tenant_list_label(params jsonb)

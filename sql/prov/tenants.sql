@@ -6,8 +6,8 @@ create or replace function prov.tenant_json(t prov.tenants)
     language sql stable parallel safe
 return format(
     '{"tenant": "%s", "client_name": %s, "company_name": %2$s, "email": %s, '
-    '"phone_number": %s, "industry": %s, "slug": %s, "external_id": %s, '
-    '"status": %s, "status_reason": %s, "status_changed_at": "%s", '
+    '"phone_number": %s, "industry": %s, "slug": "%s", "external_id": %s, '
+    '"status": "%s", "status_reason": %s, "status_changed_at": "%s", '
     '"metadata": %s, "created_at": "%s", "updated_at": "%s", '
     '"deleted_at": %s, "purge_after": %s}',
     t.id,
@@ -15,21 +15,24 @@ return format(
     to_json(t.email),
     coalesce(to_json(t.phone_number), 'null'),
     coalesce(to_json(t.industry), 'null'),
-    to_json(t.slug),
+    t.slug,
     coalesce(to_json(t.external_id), 'null'),
-    to_json(t.status),
+    t.status,
     coalesce(to_json(t.status_reason), 'null'),
     prov.rfc3339(coalesce(t.status_changed_at, t.created_at)),
     t.metadata,
     prov.rfc3339(t.created_at),
     prov.rfc3339(t.updated_at),
-    coalesce('"' || prov.rfc3339(t.deleted_at) || '"', 'null'),
-    coalesce('"' || prov.rfc3339(t.purge_after) || '"', 'null'))::json;
+    coalesce(to_char(t.deleted_at at time zone 'UTC',
+        '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\"'), 'null'),
+    coalesce(to_char(t.purge_after at time zone 'UTC',
+        '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\"'), 'null'))::json;
 
 comment on function prov.tenant_json(prov.tenants) is
     'A tenant as it is answered, its members in this order.  An optional '
     'member that was not given is null.  One expression, so that it is '
-    'inlined; spaced as jsonb prints, so that metadata does not stand out.';
+    'inlined, of as few functions as do it, because each is looked up every '
+    'time; spaced as jsonb prints, so that metadata does not stand out.';
 
 
 create or replace function prov.tenant_alias(input jsonb)
@@ -125,25 +128,26 @@ declare
     id          constant uuid := ctx ->> 'id';
     client_name constant text := coalesce(input ->> 'client_name',
                                           input ->> 'company_name');
-    email       constant text := input ->> 'email';
-    external_id constant text := input ->> 'external_id';
     wish        constant text := input ->> 'slug';
     base        constant text := coalesce(wish, prov.slug(client_name));
-    slug        text := base;
-    code        text;
-    other       uuid;
+    slugs       text[] := case when wish is null
+        then array[base, prov.slug_apart(base, id, 1)] else array[wish] end;
+    other       record;
 begin
     -- Insert first, look at a conflict afterwards: what a look beforehand
     -- finds free may be taken a moment later.  A wish gets a second attempt,
     -- because what was in its way may be gone when it is looked for; a
-    -- derived slug is unique at the fourth, see prov.slug_apart().
+    -- derived slug is unique at the fourth, see prov.slug_apart().  The first
+    -- two of those are made by one statement: of its rows, which have the
+    -- same id, the first that finds no conflict is the others' conflict.
 
-    for attempt in 1 .. 4 loop
+    for attempt in 2 .. 4 loop
         insert into prov.tenants as t (id, partner, client_name, email,
             phone_number, industry, slug, external_id, metadata)
-        values (id, (ctx ->> 'partner')::uuid, client_name, email,
-            input ->> 'phone_number', input ->> 'industry', slug, external_id,
-            coalesce(nullif(input -> 'metadata', 'null'), '{}'))
+        select id, (ctx ->> 'partner')::uuid, client_name, input ->> 'email',
+            input ->> 'phone_number', input ->> 'industry', s.slug,
+            input ->> 'external_id', coalesce(nullif(input -> 'metadata', 'null'), '{}')
+        from unnest(slugs) s (slug)
         on conflict do nothing
         returning prov.tenant_json(t) into body;
 
@@ -152,21 +156,21 @@ begin
             return;
         end if;
 
-        select c.code, c.tenant into code, other
-        from prov.tenant_conflict(email, external_id, wish) c;
+        other := prov.tenant_conflict(input ->> 'email',
+            input ->> 'external_id', wish);
 
-        if code is null and wish is not null and attempt > 1 then
-            code := 'slug_taken';
+        if other.code is null and wish is not null and attempt > 2 then
+            other.code := 'slug_taken';
         end if;
 
-        if code is not null then
+        if other.code is not null then
             status := 409;
-            body := prov.tenant_taken(code, other);
+            body := prov.tenant_taken(other.code, other.tenant);
             return;
         end if;
 
         if wish is null then
-            slug := prov.slug_apart(base, id, attempt);
+            slugs := array[prov.slug_apart(base, id, attempt)];
         end if;
     end loop;
 

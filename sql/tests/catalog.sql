@@ -116,9 +116,6 @@ $$),
         and not (name = 'prov.partners.partners_claimed' and expression =
              '((slug)::text = NULLIF(current_setting(''prov.claim''::text, '
              'true), ''''::text))')
-        and not (name = 'prov.partners.partners_swept' and expression =
-             '((status)::text = NULLIF(current_setting(''prov.sweep''::text, '
-             'true), ''''::text))')
         and not (name in ('prov.partners.partners_of_operators',
                           'prov.quotas.quotas_of_operators')
                  and expression = '(current_setting(''prov.operator''::text, '

@@ -201,7 +201,7 @@ select is((select count(*) from prov.audit a join due d on d.tenant = a.tenant
     and d.gone where a.operation = 'tenant_purge'), 4::bigint,
     'so does the audit');
 select is(current_setting('prov.partner') || current_setting('prov.tenant')
-    || current_setting('prov.sweep'), '', 'nothing stays open behind it');
+    || current_setting('prov.operator'), '', 'nothing stays open behind it');
 
 select * from finish();
 rollback;

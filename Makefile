@@ -180,7 +180,7 @@ test:
 	    $(if $(whole),nginx)
 	@test '$(SANITIZE)' = 0 || $(MAKE) --no-print-directory sanitized
 	@PROV_TEST_WHOLE='$(if $(whole),$(CURDIR)/$(BUILD)/nginx)' \
-	    t/build/prove '$(SANITIZE)' '$(JOBS)' $(TESTS)
+	    PROV_TEST_SOURCE='$(SOURCE)' t/build/prove '$(SANITIZE)' '$(JOBS)' $(TESTS)
 
 lint:
 	@t/build/packages lint

@@ -15,7 +15,8 @@ use Provisioning::Test::Token;
 
 my $tree = Provisioning::Test::Postgres::tree();
 
-# What make built, or what the runner says is to be tested.
+# What make built, or what the runner says is to be tested; no module where it
+# is linked in.
 
 our $binary    = $ENV{PROV_TEST_NGINX} || 'nginx';
 our $module    = $ENV{PROV_TEST_MODULE}
@@ -183,7 +184,8 @@ sub blocks {
     my $log = $self->{log_override} || $self->{log};
 
     return (
-        MAIN => "load_module %%MODULE%%;\n${user}daemon off;\n"
+        MAIN => ($module ? "load_module %%MODULE%%;\n" : '')
+            . "${user}daemon off;\n"
             . "pid %%DIR%%/nginx.pid;\nerror_log $log $level;\n",
         HTTP => join("\n    ", map { "${_}_temp_path %%DIR%%/temp/$_;" }
             qw(client_body proxy fastcgi uwsgi scgi)),

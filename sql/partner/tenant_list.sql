@@ -20,6 +20,7 @@ declare
     few      uuid[];
     items    text[] := '{}';
     looked   int := 0;
+    depth    int := most + 1;
     next     text;
     row      record;
 begin
@@ -45,12 +46,18 @@ begin
 
     few := prov.tenant_list_few(params, sort, statuses, most);
 
+    -- where all that is walked fits, nothing is made that is not shown
+
+    if params - '{status,sort,limit,cursor,fields}'::text[] = '{}' then
+        depth := size + 1;
+    end if;
+
     -- the row after the last one shown, or looked at, is where the next page
     -- begins
 
     for row in
         execute prov.tenant_list_statement(params, sort, statuses, few)
-        using params, place, first, statuses, label, few, most + 1
+        using params, place, first, statuses, label, few, depth
     loop
         looked := looked + 1;
 

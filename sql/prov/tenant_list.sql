@@ -124,11 +124,13 @@ create or replace function prov.tenant_list_few(params jsonb, sort text,
     language plpgsql stable
 as $$
 declare
-    found_  uuid[];
-    more    uuid[];
-    name    text;
-    range_  text;
-    ignored text;
+    labels    uuid[];
+    found_    uuid[];
+    more      uuid[];
+    name      text;
+    range_    text;
+    statement text;
+    ignored   text;
 begin
     -- Here and in what follows an index is walked in its order, whatever the
     -- planner, which knows nothing of how much a partner has, makes of
@@ -169,6 +171,39 @@ begin
 
         if cardinality(found_) <= most then
             return array(select distinct unnest(found_));
+        end if;
+    end loop;
+
+    -- A list is walked by one equality.  Another one may leave few of what it
+    -- has: the status, the industry, or one of three more pairs of metadata.
+
+    if not params ?| '{industry,metadata}' then
+        return null;
+    end if;
+
+    labels := array(select prov.tenant_label(m.key, m.value)
+                    from jsonb_each_text(params -> 'metadata') m
+                    order by m.key
+                    limit 3 offset 1);
+
+    foreach statement in array array[
+        case when params ? 'status' then
+            prov.tenant_list_ids(statuses, 'created_at', 'true') end,
+        case when params ?& '{industry,metadata}' then
+            'select array(select t.id from prov.tenants t '
+            'where t.industry = $1 ->> ''industry'' '
+            'order by t.created_at limit $3)' end]
+        || array(select format(
+            'select array(select l.tenant from prov.tenant_labels l '
+            'where l.label = ($4)[%s] order by l.created_at limit $3)', n)
+            from generate_subscripts(labels, 1) n)
+    loop
+        continue when statement is null;
+
+        execute statement into found_ using params, statuses, most + 1, labels;
+
+        if cardinality(found_) <= most then
+            return found_;
         end if;
     end loop;
 
@@ -228,8 +263,11 @@ declare
     there   constant text := case name when 'name_key' then '$2'
         else 'prov.list_moment_read($2)' end;
     bounds  constant text := concat_ws(' and ',
-        prov.tenant_list_range(params, alias,
-            case when name <> 'name_key' then name end),
+        prov.tenant_list_range(
+            case when params ? 'cursor' then params - replace(name, '_at',
+                case when down then '_before' else '_after' end)
+                 else params end,
+            alias, case when name <> 'name_key' then name end),
         case when params ? 'cursor' then format('(%1$s.%2$I, %1$s.%3$I) %4$s '
             '(%5$s, $3)', alias, name, key,
             case when down then '<=' else '>=' end, there) end);
@@ -242,6 +280,9 @@ declare
         name, place, fits);
     ignored text;
 begin
+    -- A cursor stands for the end of the range where the walk begins.  With
+    -- both, an index may be walked from the one that is farther off.
+
     if few is not null then
         ignored := set_config('enable_sort', 'on', true);
 

@@ -23,8 +23,9 @@ $$;
 -- Roles.  prov_owner owns the tables, prov_api the functions; nobody logs in
 -- as either.  Each surface has a login role of its own.  It does without
 -- sequential scans, because every statement of an operation has its index,
--- and a plan made while a table was empty must not outlive that; and without
--- compiled expressions, because no statement is long enough to earn them back.
+-- and a plan made while a table was empty must not outlive that; without
+-- compiled expressions, because no statement is long enough to earn them back;
+-- and with one plan for all callers, because none is worth being made twice.
 
 do $$
 declare
@@ -35,7 +36,8 @@ declare
         'default_transaction_isolation=read committed',
         'statement_timeout=4s', 'lock_timeout=2s',
         'idle_in_transaction_session_timeout=10s',
-        'enable_seqscan=off', 'jit=off'];
+        'enable_seqscan=off', 'jit=off',
+        'plan_cache_mode=force_generic_plan'];
 begin
     for wanted in
         select *

@@ -5,7 +5,7 @@
 create or replace function prov.list_binding(list text, params jsonb,
         sort text)
     returns bytea
-    language sql immutable parallel safe
+    language sql stable parallel safe
 return substring(sha256(convert_to(list || ' ' || sort || ' '
     || (params - '{limit,cursor,fields,sort}'::text[])::text, 'UTF8'))
     from 1 for 8);
@@ -21,7 +21,7 @@ comment on function prov.list_binding(text, jsonb, text) is
 
 create or replace function prov.list_cursor(binding bytea, place text, id uuid)
     returns text
-    language sql immutable parallel safe
+    language sql stable parallel safe
 return translate(encode(binding || uuid_send(id) || convert_to(place, 'UTF8'),
     'base64'), E'+/=\n', '-_');
 
@@ -179,7 +179,7 @@ comment on function prov.list_fields(text, text[]) is
 
 create or replace function prov.tenant_label(key text, value text)
     returns uuid
-    language sql immutable parallel safe
+    language sql stable parallel safe
 return encode(substring(sha256(convert_to(char_length(key) || ':' || key
     || value, 'UTF8')) from 1 for 16), 'hex')::uuid;
 

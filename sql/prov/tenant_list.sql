@@ -276,7 +276,7 @@ declare
             alias, name, key, case when down then 'desc' else 'asc' end);
     head    constant text := format(
         '(select t.%I as key, t.id, %s as place, case when %s '
-        'then prov.tenant_json(t)::text end as item from ',
+        'then prov.tenant_text(t) end as item from ',
         name, place, fits);
     ignored text;
 begin
@@ -287,7 +287,7 @@ begin
         ignored := set_config('enable_sort', 'on', true);
 
         return format(
-            'select w.place, w.id, prov.tenant_json(w.whole)::text as item '
+            'select w.place, w.id, prov.tenant_text(w.whole) as item '
             'from unnest($6) f (id) cross join lateral ('
             'select t.%1$I as key, t.id, %2$s as place, t as whole '
             'from prov.tenants t where t.id = f.id and %3$s offset 0) w '

@@ -1,8 +1,8 @@
 -- Tenants, as every surface shows and makes them.
 
 
-create or replace function prov.tenant_json(t prov.tenants)
-    returns json
+create or replace function prov.tenant_text(t prov.tenants)
+    returns text
     language sql stable parallel safe
 return format(
     '{"tenant": "%s", "client_name": %s, "company_name": %2$s, "email": %s, '
@@ -26,13 +26,22 @@ return format(
     coalesce(to_char(t.deleted_at at time zone 'UTC',
         '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\"'), 'null'),
     coalesce(to_char(t.purge_after at time zone 'UTC',
-        '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\"'), 'null'))::json;
+        '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\"'), 'null'));
+
+comment on function prov.tenant_text(prov.tenants) is
+    'A tenant as it is answered, as text, its members in this order.  An '
+    'optional member that was not given is null.  One expression, so that it '
+    'is inlined, of as few functions as do it, because each is looked up every '
+    'time; spaced as jsonb prints, so that metadata does not stand out.';
+
+
+create or replace function prov.tenant_json(t prov.tenants)
+    returns json
+    language sql stable parallel safe
+return prov.tenant_text(t)::json;
 
 comment on function prov.tenant_json(prov.tenants) is
-    'A tenant as it is answered, its members in this order.  An optional '
-    'member that was not given is null.  One expression, so that it is '
-    'inlined, of as few functions as do it, because each is looked up every '
-    'time; spaced as jsonb prints, so that metadata does not stand out.';
+    'A tenant as it is answered.';
 
 
 create or replace function prov.tenant_alias(input jsonb)

@@ -386,7 +386,8 @@ select is_empty($$
     select s.role, wanted
     from surface s, unnest(array['statement_timeout', 'lock_timeout',
         'idle_in_transaction_session_timeout',
-        'default_transaction_isolation', 'enable_seqscan', 'jit']) as wanted
+        'default_transaction_isolation', 'enable_seqscan', 'jit',
+        'plan_cache_mode']) as wanted
     where not exists (
         select from pg_catalog.pg_roles r, unnest(r.rolconfig) as setting
         where r.rolname = s.role and split_part(setting, '=', 1) = wanted)

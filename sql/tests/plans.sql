@@ -19,9 +19,14 @@ create temporary table query (since int, what text, index text,
 insert into query values
     (0, 'a read', 'tenant_exists', '\(id = \$2\)', $$
         select t.version from prov.tenants t where t.id = $2 $$),
+    (0, 'the list that has a statement of its own', 'tenants_by_created_at',
+        'ROW\(created_at, id\) <= ROW\(', $$
+        select t.id, t.slug from prov.tenants t
+        where t.status <> 'deleted' and (t.created_at, t.id) <= ($1, $2)
+        order by t.created_at desc, t.id desc limit $3 $$),
     (1000, 'a look for an e-mail address', 'email_taken',
         '\(email_key = lower', $$
-        select t.id from prov.tenants t
+        select t.id, t.slug from prov.tenants t
         where t.email_key = lower($4 collate "C") $$),
     (1000, 'a look for an external_id', 'external_id_taken',
         '\(\(external_id\)::text = \$4\)', $$
@@ -41,6 +46,8 @@ begin
     set local role prov_api;
     set local plan_cache_mode = force_generic_plan;
     set local enable_seqscan = off;  -- as role prov_partner has it
+    perform set_config(n, case when query ~ 'order by' then 'off' else 'on'
+        end, true) from unnest('{enable_sort,enable_bitmapscan}'::text[]) n;
     execute 'prepare q(timestamptz, uuid, int, text) as ' || query;
     for line in execute 'explain (costs off) execute q(''infinity'',
         ''ffffffff-ffff-ffff-ffff-ffffffffffff'', 26, ''x'')'

@@ -30,7 +30,8 @@ chmod 0755, $directory;
 mkdir $work or die "$work: $!";
 
 my %small = (
-    TMPDIR => $work, BENCH_DIRECTORY => $results, BENCH_QUICK => 1, PEERS => '',
+    TMPDIR => $work, PROV_TEST_KEEP => '', BENCH_DIRECTORY => $results,
+    BENCH_QUICK => 1, PEERS => '',
     BENCH_TENANTS => 2000, BENCH_ROUNDS => 1, BENCH_SECONDS => 1,
     BENCH_CLIENTS => 1, BENCH_CONNECTIONS => '4,8', BENCH_WAITING => 100,
     BENCH_TOKENS => 9,
@@ -239,7 +240,8 @@ is judged('get-many', with_many(0.94)), 'NOT reached', 'but by more it does';
 
 my ($picture) = glob "$results/*.svg";
 my ($code, $said) = run({}, 'python3', '-c',
-    'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])', $picture);
+    'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])',
+    $picture);
 is $code, 0, 'the picture is XML' or diag $said;
 
 my $svg = slurp($picture);
@@ -290,6 +292,8 @@ my $written = slurp("$directory/tree/README.md");
 utf8::decode($written);
 like $written, qr/^\| \Q$_->{name}\E \| \Q$_->{figure}\E \|/m,
     "README.md has $_->{name}" for @rows;
+like $written, qr/^\| GET by id \| [\d,]+ \| [\d,]+ \|$/m,
+    'and who reached what';
 like $written, qr/!\[[^\]]+\]\(docs\/bench\.svg\)/, 'and the picture';
 ok -s "$directory/tree/docs/bench.svg", 'which is there';
 my $block = qr/(<!-- bench: [^\n]*-->\n).*?(<!-- \/bench -->)/s;

@@ -70,8 +70,8 @@ sub settings { $_[0]{settings} }
 sub tenants  { $_[0]{tenants} }
 
 
-# A quarter of the memory, as the manual advises, but no more than 2 GB, which
-# hold a million tenants.
+# A quarter of the memory, as the manual advises, but no more than 4 GB, which
+# hold a million tenants and as many again that are made.
 
 sub buffers {
     my ($tenants) = @_;
@@ -80,7 +80,7 @@ sub buffers {
     my ($kilobytes) = do { local $/; <$file> } =~ /^MemTotal:\s+(\d+) kB/m;
     my $megabytes = int $kilobytes / 4 / 1024;
 
-    $megabytes = 2048 if $megabytes > 2048;
+    $megabytes = 4096 if $megabytes > 4096;
     $megabytes = 256 if $tenants <= 100_000 && $megabytes > 256;
     return "${megabytes}MB";
 }

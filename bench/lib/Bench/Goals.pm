@@ -116,12 +116,15 @@ sub spread {
 }
 
 
-sub rate {
-    my ($rate) = @_;
-    my $text = sprintf '%.0f', $rate;
+sub rate { return thousands($_[0]) . '/s' }
+
+
+sub thousands {
+    my ($number) = @_;
+    my $text = sprintf '%.0f', $number;
 
     1 while $text =~ s/^(\d+)(\d{3})/$1,$2/;
-    return "$text/s";
+    return $text;
 }
 
 

@@ -5,8 +5,12 @@ package Bench::Machine;
 use strict;
 use warnings;
 
+use POSIX ();
+
 use Provisioning::Test::Nginx;
 use Provisioning::Test::Postgres;
+
+my $tick = POSIX::sysconf(POSIX::_SC_CLK_TCK());
 
 
 sub text {
@@ -44,10 +48,33 @@ sub cores {
 }
 
 
-# describe(the Bench::Database)
+# The part of all cores' time that was not idle in the next so many seconds.
+
+sub busy {
+    my ($seconds) = @_;
+    my @before = ticks();
+    sleep $seconds;
+    my @now = ticks();
+
+    my ($all, $idle) = map { $now[$_] - $before[$_] } 0, 1;
+    return $all ? 1 - $idle / $all : 0;
+}
+
+
+sub ticks {
+    my @spent = text('/proc/stat') =~ /^cpu +(.*)$/m ? split ' ', $1 : (0) x 8;
+    my $all = 0;
+
+    # guests' time is in users', too
+    $all += $_ for @spent[0 .. 7];
+    return ($all, $spent[3] + $spent[4]);
+}
+
+
+# describe(the Bench::Database, how busy the machine was before)
 
 sub describe {
-    my ($database) = @_;
+    my ($database, $busy) = @_;
 
     my $tree = Provisioning::Test::Postgres::tree();
     my $postgres = $database->postgres_of;
@@ -66,7 +93,7 @@ sub describe {
         kernel     => first(said('uname', '-srm'), qr/^(.+)$/m),
         filesystem => first(said('df', '--output=fstype', $postgres->{data}),
                             qr/^(\S+)\s*\z/m),
-        load       => first(text('/proc/loadavg'), qr/^([\d.]+)/) + 0,
+        busy       => $busy,
         nginx      => first(said($Provisioning::Test::Nginx::binary, '-v'),
                             qr{nginx/(\S+)}),
         postgresql => first($postgres->value('show server_version'),
@@ -87,15 +114,19 @@ sub libpq {
 }
 
 
-# Seconds of CPU that a process and its children, which still run, have had.
+# Seconds of CPU that a process and its children have had, those that have
+# ended, too.
 
 sub cpu {
     my ($parent) = @_;
     my $sum = 0;
 
     for my $stat (glob '/proc/[0-9]*/stat') {
-        my ($pid, $of) = text($stat) =~ /^(\d+) \(.*\) \S (\d+)/s or next;
+        my ($pid, $rest) = text($stat) =~ /^(\d+) \(.*\) (.*)/s or next;
+        my ($of, @ended) = (split ' ', $rest)[1, 13, 14];
         next if $pid != $parent && $of != $parent;
+
+        $sum += ($ended[0] + $ended[1]) / $tick if $pid == $parent;
 
         my ($spent) = text("/proc/$pid/schedstat") =~ /^(\d+)/ or next;
         $sum += $spent / 1e9;

@@ -71,16 +71,17 @@ sub about {
     my ($machine, $settings) = @$result{qw(machine settings)};
     my @about;
 
-    push @about, 'BENCH_QUICK, or smaller than a run that counts: no verdict of '
-        . 'this run means anything.' if $settings->{quick};
-    push @about, sprintf('The machine was busy when it began (load %.2f): '
-        . 'nothing else should run.', $machine->{load})
-        if $machine->{load} > 0.5;
+    push @about, 'BENCH_QUICK, or smaller than a run that counts: no verdict '
+        . 'of this run means anything.' if $settings->{quick};
+    push @about, sprintf('The machine was %.0f %% busy before this run began: '
+        . 'nothing else should run.', 100 * $machine->{busy})
+        if $machine->{busy} > 0.05;
 
     push @about,
-        "run $result->{run}: $settings->{tenants} tenants, medians of "
-            . "$settings->{rounds} rounds of $settings->{seconds} s each, "
-            . 'pgbench -M prepared with '
+        "run $result->{run}: "
+            . Bench::Goals::thousands($settings->{tenants})
+            . " tenants, medians of $settings->{rounds} rounds of "
+            . "$settings->{seconds} s each, pgbench -M prepared with "
             . join(', ', @{ $settings->{clients} }) . ' clients',
         sprintf('%s, %d cores shared by all, %s, %s, data on %s',
             @$machine{qw(cpu cores memory kernel filesystem)}),
@@ -111,17 +112,38 @@ sub markdown {
             @$row{qw(name figure spread goal verdict)}) . " |\n";
     }
 
+    $text .= "\n" . rates($result);
+
     my ($machine) = $result->{machine};
     $text .= sprintf "\nMeasured on %s, %d cores for wrk, nginx and PostgreSQL "
         . "together, %s, %s; nginx %s, PostgreSQL %s, libpq %s, OpenSSL %s; "
-        . "%d tenants, %d rounds of %d s (run %s, commit %.12s).\n",
+        . "%s tenants, %d rounds of %d s (run %s, commit %.12s).\n",
         @$machine{qw(cpu cores memory kernel nginx postgresql libpq openssl)},
-        @{ $result->{settings} }{qw(tenants rounds seconds)}, $result->{run},
+        Bench::Goals::thousands($result->{settings}{tenants}),
+        @{ $result->{settings} }{qw(rounds seconds)}, $result->{run},
         $machine->{commit};
     $text .= "\n![Requests a second, of the gateway, pgbench and others]"
         . "($picture)\n";
 
     return $text;
+}
+
+
+# Who reached what: one column each, pgbench with its best number of clients.
+
+sub rates {
+    my ($result) = @_;
+    my @kinds = @{ $result->{bars} };
+    my @names = map { s/,.*//r } map { $_->{name} } @{ $kinds[0]{bars} };
+
+    return '| requests a second | ' . join(' | ', @names) . " |\n"
+        . '|---|' . '---:|' x @names . "\n"
+        . join '', map {
+            my $kind = $_;
+            join(' | ', "| $kind->{name}",
+                map { Bench::Goals::thousands($_->{rate}) }
+                    @{ $kind->{bars} }) . " |\n";
+        } @kinds;
 }
 
 1;

@@ -276,19 +276,23 @@ for my $part (0, 30) {
     is sent($fake), 1, 'it is not sent again';
 }
 
-# Many on one connection, which closes among them.
+# Many on one connection, which closes among them.  Those that are sent
+# together share a Sync, so how many are answered before is not known.
 
 ($fake, $nginx) = against($PATIENT, sub {
     my ($c) = @_;
     $c->startup;
     $c->serve(\@ROW) if $c->number > 1;
 
-    # the first is answered when three others have come
-    my @first = $c->messages_until('S');
-    my @second = $c->messages_until('S');
-    $c->messages_until('S') for 1 .. 2;
-    $c->raw($c->replies(\@first, [200, '{"number": 1}', undef])
-        . substr $c->replies(\@second, [200, '{"number": 2}', undef]), 0, 9);
+    my @messages;
+    push @messages, $c->messages_until('S')
+        until 4 == grep { $_->{type} eq 'E' } @messages;
+
+    my ($end) = grep { $messages[$_]{type} eq 'S' } 0 .. $#messages;
+    my @rest = splice @messages, $end + 1;
+
+    $c->raw($c->replies(\@messages, [200, '{"number": 1}', undef])
+        . substr $c->replies(\@rest, [200, '{"number": 2}', undef]), 0, 9);
 });
 
 my @connections = map {
@@ -300,10 +304,11 @@ my @responses = map { $_->read_response(timeout => 60) } @connections;
 
 is_deeply [map { $_->status } @responses], [(200) x 4],
     'of reads on a connection that closes among them all are answered';
-is_deeply [sort map { $_->body } @responses],
-    ['{"fake": true}', '{"fake": true}', '{"fake": true}', '{"number": 1}'],
-    'the first one from there, the others from the next connection';
-is sent($fake), 7, 'each was sent as often as was needed';
+my $there = grep { $_->body eq '{"number": 1}' } @responses;
+cmp_ok $there, '>=', 1, 'the first ones from there';
+is scalar(grep { $_->body eq '{"fake": true}' } @responses), 4 - $there,
+    'the others from the next connection';
+is sent($fake), 4 + 4 - $there, 'each was sent as often as was needed';
 
 # The error that comes at the Sync, after the rows.
 

@@ -55,8 +55,8 @@ prov_db_pool_init(ngx_cycle_t *cycle, prov_db_pool_t *pool,
     /*
      * set by ngx_pcalloc():
      *
-     *     pool->nconnecting, nexclusive, nreserved, nwaiting, nlists,
-     *           nfirst, backoff, failures, server = 0
+     *     pool->nconnecting, nbusy, nreserved, nwait, nwaiting, nfirst,
+     *           backoff, failures, server = 0
      *     conn->state = PROV_DB_CLOSED, and all that a closed one has not
      */
 
@@ -67,8 +67,10 @@ prov_db_pool_init(ngx_cycle_t *cycle, prov_db_pool_t *pool,
     ngx_queue_init(&pool->connecting);
     ngx_queue_init(&pool->idle);
     ngx_queue_init(&pool->busy);
-    ngx_queue_init(&pool->waiting);
-    ngx_queue_init(&pool->lists);
+
+    for (i = 0; i < PROV_DB_KINDS; i++) {
+        ngx_queue_init(&pool->waiting[i]);
+    }
 
     pool->dispatch.handler = prov_db_dispatch;
     pool->dispatch.data = pool;
@@ -78,6 +80,11 @@ prov_db_pool_init(ngx_cycle_t *cycle, prov_db_pool_t *pool,
     pool->retry.data = pool;
     pool->retry.log = cycle->log;
     pool->retry.cancelable = 1;
+
+    pool->again.handler = prov_db_look_again;
+    pool->again.data = pool;
+    pool->again.log = cycle->log;
+    pool->again.cancelable = 1;
 
     pool->conns = ngx_pcalloc(cycle->pool,
                               conf->connections * sizeof(prov_db_conn_t));
@@ -96,6 +103,8 @@ prov_db_pool_init(ngx_cycle_t *cycle, prov_db_pool_t *pool,
 
         conn->pool = pool;
         ngx_queue_init(&conn->sent);
+        ngx_queue_init(&conn->answered);
+        ngx_queue_init(&conn->held);
         ngx_queue_insert_tail(&pool->closed, &conn->queue);
     }
 
@@ -123,6 +132,8 @@ prov_db_exit_worker(void)
 
             if (conn->state != PROV_DB_CLOSED) {
                 ngx_queue_init(&conn->sent);
+                ngx_queue_init(&conn->answered);
+                ngx_queue_init(&conn->held);
                 conn->nsent = 0;
 
                 prov_db_conn_close(conn);
@@ -131,6 +142,10 @@ prov_db_exit_worker(void)
 
         if (pool->retry.timer_set) {
             ngx_del_timer(&pool->retry);
+        }
+
+        if (pool->again.timer_set) {
+            ngx_del_timer(&pool->again);
         }
 
         if (pool->dispatch.posted) {

@@ -26,13 +26,16 @@ typedef enum {
     PROV_DB_READ = 0,     /* may be repeated, shares a connection */
     PROV_DB_LIST,         /* may be repeated, has its connection alone */
     PROV_DB_WRITE,        /* is sent once */
-    PROV_DB_OUTCOME       /* as a read, but before all others, and never
-                             turned away: asks about a write that was sent */
+    PROV_DB_OUTCOME,      /* may be repeated, and commits: asks about a write
+                             that was sent, before all others, and is never
+                             turned away */
+    PROV_DB_BARRIER       /* src/db's own: see prov_db_share.c */
 } prov_db_class_e;
 
 
 typedef enum {
-    PROV_DB_COMMITTED = 0,  /* result: the rows; the commit is confirmed */
+    PROV_DB_COMMITTED = 0,  /* result: the rows; what a write or an outcome
+                               has changed is on disk */
     PROV_DB_REFUSED,        /* result: the error; everything rolled back */
     PROV_DB_AWAY,           /* no server could be reached; nothing was done */
     PROV_DB_QUEUE_FULL,     /* nothing was done */
@@ -74,8 +77,13 @@ struct prov_db_query_s {
     ngx_msec_t                submitted;
     ngx_msec_t                sent;
     ngx_uint_t                generation;  /* of the statement it was sent to */
+    unsigned                  commands:2;  /* whose answers are to come */
     unsigned                  preparing:1; /* a Parse goes before it */
     unsigned                  prepared:1;  /* and has been answered */
+    unsigned                  flushing:1;  /* its own commit waits for disk */
+    unsigned                  last:1;      /* a Sync follows it */
+    unsigned                  aborted:1;   /* one before it has failed */
+    unsigned                  alone:1;     /* has a Sync of its own */
     unsigned                  first:1;     /* waits before those that are new */
     unsigned                  tries:4;
     unsigned                  orphan:1;    /* released while it was sent */

@@ -19,6 +19,10 @@ static char *prov_db_directive(ngx_conf_t *cf, ngx_command_t *dummy,
     void *data);
 static char *prov_db_set_conninfo(ngx_conf_t *cf, prov_db_block_t *block);
 static char *prov_db_set_connections(ngx_conf_t *cf, prov_db_block_t *block);
+static char *prov_db_set_share(ngx_conf_t *cf, prov_db_conf_t *conf,
+    ngx_str_t *value);
+static char *prov_db_set_share_commits(ngx_conf_t *cf,
+    prov_db_block_t *block);
 static char *prov_db_set_queue(ngx_conf_t *cf, prov_db_block_t *block);
 static char *prov_db_set_connect_timeout(ngx_conf_t *cf,
     prov_db_block_t *block);
@@ -31,19 +35,41 @@ static char *prov_db_set_time(ngx_conf_t *cf, ngx_str_t *value,
 static char *prov_db_set_number(ngx_conf_t *cf, ngx_str_t *value,
     ngx_uint_t min, ngx_uint_t max, ngx_uint_t *number);
 static char *prov_db_finish(ngx_conf_t *cf, prov_db_block_t *block);
+static void prov_db_shares_default(prov_db_conf_t *conf);
 
 
 static prov_db_directive_t  prov_db_directives[] = {
 
     { ngx_string("server"), 1, 2, 1, prov_db_set_server },
     { ngx_string("conninfo"), 1, 1, 0, prov_db_set_conninfo },
-    { ngx_string("connections"), 1, 2, 0, prov_db_set_connections },
+    { ngx_string("connections"), 1, 5, 0, prov_db_set_connections },
+    { ngx_string("share_commits"), 1, 1, 0, prov_db_set_share_commits },
     { ngx_string("queue"), 1, 2, 0, prov_db_set_queue },
     { ngx_string("connect_timeout"), 1, 1, 0, prov_db_set_connect_timeout },
     { ngx_string("query_timeout"), 1, 1, 0, prov_db_set_query_timeout },
     { ngx_string("keepalive_time"), 1, 1, 0, prov_db_set_keepalive_time },
 
     { ngx_null_string, 0, 0, 0, NULL }
+};
+
+
+typedef struct {
+    ngx_str_t        name;
+    size_t           offset;       /* of an ngx_uint_t; 0 until it is set */
+} prov_db_share_name_t;
+
+
+static prov_db_share_name_t  prov_db_share_names[] = {
+
+    { ngx_string("reads="),
+      offsetof(prov_db_conf_t, share[PROV_DB_FOR_READS]) },
+    { ngx_string("writes="),
+      offsetof(prov_db_conf_t, share[PROV_DB_FOR_WRITES]) },
+    { ngx_string("lists="),
+      offsetof(prov_db_conf_t, share[PROV_DB_FOR_LISTS]) },
+    { ngx_string("pipeline="), offsetof(prov_db_conf_t, pipeline) },
+
+    { ngx_null_string, 0 }
 };
 
 
@@ -74,8 +100,8 @@ prov_db_block(ngx_conf_t *cf, ngx_array_t *databases)
 
     conf->name = value[1];
     conf->index = databases->nelts;
-    conf->connections = 4;
-    conf->pipeline = 16;
+    conf->connections = 5;
+    conf->share_commits = 1;
     conf->queue = 1024;
     conf->queue_timeout = 2000;
     conf->connect_timeout = 2000;
@@ -235,36 +261,71 @@ prov_db_set_conninfo(ngx_conf_t *cf, prov_db_block_t *block)
 }
 
 
-/* connections number [pipeline=number]; */
+/* connections number [reads=n] [writes=n] [lists=n] [pipeline=n]; */
 
 static char *
 prov_db_set_connections(ngx_conf_t *cf, prov_db_block_t *block)
 {
-    ngx_str_t  *value, number;
+    ngx_str_t       *value;
+    ngx_uint_t       i;
+    prov_db_conf_t  *conf;
 
+    conf = block->conf;
     value = cf->args->elts;
 
-    if (prov_db_set_number(cf, &value[1], 1, 1000, &block->conf->connections)
+    if (prov_db_set_number(cf, &value[1], 1, 1000, &conf->connections)
         != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    if (cf->args->nelts == 2) {
-        return NGX_CONF_OK;
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (prov_db_set_share(cf, conf, &value[i]) != NGX_CONF_OK) {
+            return NGX_CONF_ERROR;
+        }
     }
 
-    if (ngx_strncmp(value[2].data, "pipeline=", 9) != 0) {
+    return NGX_CONF_OK;
+}
+
+
+static char *
+prov_db_set_share(ngx_conf_t *cf, prov_db_conf_t *conf, ngx_str_t *value)
+{
+    ngx_str_t               number;
+    ngx_uint_t              max, *slot;
+    prov_db_share_name_t   *name;
+
+    for (name = prov_db_share_names; name->name.len; name++) {
+
+        if (value->len >= name->name.len
+            && ngx_strncmp(value->data, name->name.data, name->name.len) == 0)
+        {
+            break;
+        }
+    }
+
+    if (name->name.len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\", expected "
-                           "\"pipeline=number\"", &value[2]);
+                           "\"reads=number\", \"writes=number\", "
+                           "\"lists=number\" or \"pipeline=number\"", value);
         return NGX_CONF_ERROR;
     }
 
-    number.data = value[2].data + 9;
-    number.len = value[2].len - 9;
+    slot = (ngx_uint_t *) ((char *) conf + name->offset);
+    max = (slot == &conf->pipeline) ? 1000 : conf->connections;
 
-    return prov_db_set_number(cf, &number, 1, 1000, &block->conf->pipeline);
+    if (*slot) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is duplicate", &name->name);
+        return NGX_CONF_ERROR;
+    }
+
+    number.data = value->data + name->name.len;
+    number.len = value->len - name->name.len;
+
+    return prov_db_set_number(cf, &number, 1, max, slot);
 }
 
 
@@ -298,6 +359,30 @@ prov_db_set_queue(ngx_conf_t *cf, prov_db_block_t *block)
     time.len = value[2].len - 8;
 
     return prov_db_set_time(cf, &time, &block->conf->queue_timeout);
+}
+
+
+static char *
+prov_db_set_share_commits(ngx_conf_t *cf, prov_db_block_t *block)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "on") == 0) {
+        block->conf->share_commits = 1;
+
+    } else if (ngx_strcmp(value[1].data, "off") == 0) {
+        block->conf->share_commits = 0;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"share_commits\", "
+                           "expected \"on\" or \"off\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -388,6 +473,8 @@ prov_db_finish(ngx_conf_t *cf, prov_db_block_t *block)
 
     conf = block->conf;
 
+    prov_db_shares_default(conf);
+
     if (conf->servers.nelts == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "no \"server\"%s in provisioning_database \"%V\"",
@@ -418,6 +505,32 @@ prov_db_finish(ngx_conf_t *cf, prov_db_block_t *block)
     }
 
     return prov_db_conninfo(cf, conf, &block->conninfo, block->tcp);
+}
+
+
+/*
+ * Lists are slow, and half of the connections is what they may keep from the
+ * others; reads and writes leave one to each other and to a list.
+ */
+
+static void
+prov_db_shares_default(prov_db_conf_t *conf)
+{
+    ngx_uint_t  i, each[PROV_DB_KINDS];
+
+    each[PROV_DB_FOR_READS] = (conf->connections - 1) / 2;
+    each[PROV_DB_FOR_WRITES] = (conf->connections - 1) / 2;
+    each[PROV_DB_FOR_LISTS] = conf->connections / 2;
+
+    for (i = 0; i < PROV_DB_KINDS; i++) {
+        if (conf->share[i] == 0) {
+            conf->share[i] = ngx_max(each[i], 1);
+        }
+    }
+
+    if (conf->pipeline == 0) {
+        conf->pipeline = PROV_DB_PIPELINE;
+    }
 }
 
 

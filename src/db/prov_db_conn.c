@@ -10,8 +10,9 @@
 
 
 static void prov_db_conn_overdue(prov_db_conn_t *conn);
-static void prov_db_conn_share(prov_db_conn_t *conn);
+static void prov_db_conn_unreserve(prov_db_conn_t *conn);
 static ngx_uint_t prov_db_conn_clean(prov_db_conn_t *conn);
+static void prov_db_conn_lose(prov_db_conn_t *conn, ngx_queue_t *list);
 
 
 /* The only place where a connection changes its state, and its list. */
@@ -27,6 +28,9 @@ prov_db_conn_move(prov_db_conn_t *conn, prov_db_conn_state_e state)
 
     if (conn->state == PROV_DB_CONNECTING) {
         pool->nconnecting--;
+
+    } else if (conn->state == PROV_DB_BUSY) {
+        pool->nbusy[conn->kind]--;
     }
 
     conn->state = state;
@@ -49,6 +53,7 @@ prov_db_conn_move(prov_db_conn_t *conn, prov_db_conn_state_e state)
 
     case PROV_DB_BUSY:
         ngx_queue_insert_tail(&pool->busy, &conn->queue);
+        pool->nbusy[conn->kind]++;
         break;
     }
 
@@ -81,7 +86,7 @@ prov_db_conn_timer(ngx_event_t *ev)
         return;
     }
 
-    q = ngx_queue_data(ngx_queue_head(&conn->sent), prov_db_query_t, queue);
+    q = prov_db_conn_oldest(conn);
 
     passed = ngx_current_msec - q->sent;
     limit = conn->pool->conf->query_timeout;
@@ -92,6 +97,21 @@ prov_db_conn_timer(ngx_event_t *ev)
     }
 
     ngx_add_timer(&conn->timer, limit - passed);
+}
+
+
+/* of a connection that has something in flight */
+
+prov_db_query_t *
+prov_db_conn_oldest(prov_db_conn_t *conn)
+{
+    ngx_queue_t  *list;
+
+    list = !ngx_queue_empty(&conn->held) ? &conn->held
+           : !ngx_queue_empty(&conn->answered) ? &conn->answered
+           : &conn->sent;
+
+    return ngx_queue_data(ngx_queue_head(list), prov_db_query_t, queue);
 }
 
 
@@ -136,14 +156,14 @@ prov_db_conn_overdue(prov_db_conn_t *conn)
 
     pool = conn->pool;
 
-    q = ngx_queue_data(ngx_queue_head(&conn->sent), prov_db_query_t, queue);
+    q = prov_db_conn_oldest(conn);
 
     ngx_log_error(NGX_LOG_ERR, pool->log, NGX_ETIMEDOUT,
                   "provisioning_database \"%V\": a query took longer than "
                   "query_timeout, closing its connection with %ui in flight",
                   &pool->conf->name, conn->nsent);
 
-    if (q->class == PROV_DB_WRITE) {
+    if (q->class == PROV_DB_WRITE || q->class == PROV_DB_BARRIER) {
         prov_db_conn_close(conn);
 
     } else {
@@ -172,7 +192,7 @@ prov_db_conn_settle(prov_db_conn_t *conn)
 
     if (conn->nsent == 0) {
 
-        prov_db_conn_share(conn);
+        prov_db_conn_unreserve(conn);
 
         if (conn->retired || !prov_db_conn_clean(conn)
             || (ngx_exiting && pool->nwaiting == 0))
@@ -188,16 +208,11 @@ prov_db_conn_settle(prov_db_conn_t *conn)
 }
 
 
-/* no list has it, or waits for it, any more */
+/* no list waits for it any more */
 
 static void
-prov_db_conn_share(prov_db_conn_t *conn)
+prov_db_conn_unreserve(prov_db_conn_t *conn)
 {
-    if (conn->exclusive) {
-        conn->exclusive = 0;
-        conn->pool->nexclusive--;
-    }
-
     if (conn->reserved) {
         conn->reserved = 0;
         conn->pool->nreserved--;
@@ -234,13 +249,12 @@ prov_db_conn_clean(prov_db_conn_t *conn)
 void
 prov_db_conn_close(prov_db_conn_t *conn)
 {
-    prov_db_pool_t   *pool;
-    prov_db_query_t  *q;
+    prov_db_pool_t  *pool;
 
     pool = conn->pool;
 
     prov_db_conn_unwatch(conn);
-    prov_db_conn_share(conn);
+    prov_db_conn_unreserve(conn);
 
     if (conn->timer.timer_set) {
         ngx_del_timer(&conn->timer);
@@ -258,22 +272,45 @@ prov_db_conn_close(prov_db_conn_t *conn)
         ERR_clear_error();
     }
 
+    PQclear(conn->barrier.result);
+    conn->barrier.result = NULL;
+
     conn->retired = 0;
     conn->dead = 0;
     conn->prepared = 0;
+    conn->open = 0;
+    conn->unflushed = 0;
+    conn->closed = 0;
+    conn->writing = 0;
+    conn->flushing = 0;
+    conn->pushing = 0;
 
     ngx_memzero(conn->generation,
                 pool->conf->statements.nelts * sizeof(ngx_uint_t));
 
     prov_db_conn_move(conn, PROV_DB_CLOSED);
 
-    while (!ngx_queue_empty(&conn->sent)) {
-        q = ngx_queue_data(ngx_queue_last(&conn->sent), prov_db_query_t,
-                           queue);
+    /* the newest first: what is sent again goes to the head of the queue */
+
+    prov_db_conn_lose(conn, &conn->sent);
+    prov_db_conn_lose(conn, &conn->answered);
+    prov_db_conn_lose(conn, &conn->held);
+}
+
+
+static void
+prov_db_conn_lose(prov_db_conn_t *conn, ngx_queue_t *list)
+{
+    prov_db_query_t  *q;
+
+    while (!ngx_queue_empty(list)) {
+        q = ngx_queue_data(ngx_queue_last(list), prov_db_query_t, queue);
 
         ngx_queue_remove(&q->queue);
         conn->nsent--;
 
-        prov_db_query_lost(q);
+        if (q->class != PROV_DB_BARRIER) {
+            prov_db_query_lost(q);
+        }
     }
 }

@@ -16,6 +16,10 @@
 
 static void prov_db_connect_poll(ngx_event_t *ev);
 static void prov_db_connect_ready(prov_db_conn_t *conn);
+static ngx_int_t prov_db_connect_setup(prov_db_conn_t *conn);
+static void prov_db_connect_answer(ngx_event_t *ev);
+static ngx_int_t prov_db_connect_results(prov_db_conn_t *conn);
+static void prov_db_connect_open(prov_db_conn_t *conn);
 static ngx_int_t prov_db_connect_usable(prov_db_conn_t *conn);
 static void prov_db_connect_timeout(ngx_event_t *ev);
 static void prov_db_connect_failed(prov_db_conn_t *conn);
@@ -134,18 +138,128 @@ prov_db_connect_poll(ngx_event_t *ev)
 static void
 prov_db_connect_ready(prov_db_conn_t *conn)
 {
-    ngx_msec_t       time;
-    prov_db_pool_t  *pool;
-
-    pool = conn->pool;
-
     if (prov_db_connect_usable(conn) != NGX_OK) {
         prov_db_connect_failed(conn);
         return;
     }
 
-    if (PQsetnonblocking(conn->pg, 1) != 0
-        || PQenterPipelineMode(conn->pg) != 1
+    if (PQsetnonblocking(conn->pg, 1) != 0) {
+        prov_db_conn_log(NGX_LOG_ERR, conn, "preparing a connection");
+        prov_db_connect_failed(conn);
+        return;
+    }
+
+    if (!conn->pool->conf->share_commits) {
+        prov_db_connect_open(conn);
+        return;
+    }
+
+    if (prov_db_connect_setup(conn) != NGX_OK) {
+        prov_db_conn_log(NGX_LOG_ERR, conn, "preparing a connection");
+        prov_db_connect_failed(conn);
+    }
+}
+
+
+/* What a connection has to know before its first query. */
+
+static ngx_int_t
+prov_db_connect_setup(prov_db_conn_t *conn)
+{
+    ngx_event_handler_pt  write;
+
+    if (PQsendQuery(conn->pg, prov_db_share_setup()) != 1) {
+        return NGX_ERROR;
+    }
+
+    write = NULL;
+
+    switch (PQflush(conn->pg)) {
+
+    case 0:
+        break;
+
+    case 1:
+        write = prov_db_connect_answer;
+        break;
+
+    default:
+        return NGX_ERROR;
+    }
+
+    return prov_db_conn_watch(conn, prov_db_connect_answer, write);
+}
+
+
+static void
+prov_db_connect_answer(ngx_event_t *ev)
+{
+    ngx_int_t          rc;
+    prov_db_conn_t    *conn;
+    ngx_connection_t  *c;
+
+    c = ev->data;
+    conn = c->data;
+
+    if (ev->write && PQflush(conn->pg) == 0) {
+        (void) ngx_del_event(ev, NGX_WRITE_EVENT, 0);
+    }
+
+    do {
+        rc = (PQconsumeInput(conn->pg) == 1) ? prov_db_connect_results(conn)
+                                             : NGX_ERROR;
+    } while (rc == NGX_AGAIN && prov_db_wire_pending(conn));
+
+    if (rc == NGX_AGAIN) {
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        prov_db_conn_log(NGX_LOG_ERR, conn, "preparing a connection");
+        prov_db_connect_failed(conn);
+        return;
+    }
+
+    prov_db_conn_unwatch(conn);
+    prov_db_connect_open(conn);
+}
+
+
+static ngx_int_t
+prov_db_connect_results(prov_db_conn_t *conn)
+{
+    ngx_uint_t   failed;
+    PGresult    *result;
+
+    while (!PQisBusy(conn->pg)) {
+
+        result = PQgetResult(conn->pg);
+
+        if (result == NULL) {
+            return NGX_OK;
+        }
+
+        failed = prov_db_failed(result);
+        PQclear(result);
+
+        if (failed) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static void
+prov_db_connect_open(prov_db_conn_t *conn)
+{
+    ngx_msec_t       time;
+    prov_db_pool_t  *pool;
+
+    pool = conn->pool;
+
+    if (PQenterPipelineMode(conn->pg) != 1
         || prov_db_conn_watch(conn, prov_db_wire_event, NULL) != NGX_OK)
     {
         prov_db_conn_log(NGX_LOG_ERR, conn, "preparing a connection");

@@ -1,23 +1,29 @@
 /*
  * What waits is given to connections here, once at the end of each turn of the
- * event loop: to whom, who shares one, who goes first, and who is turned away.
+ * event loop: to whom, and who shares one.  Who waits for too long, or finds
+ * no room to wait, is in prov_db_limit.c.
  */
 
 #include "db/prov_db_pool.h"
 
 
-static void prov_db_dispatch_lists(prov_db_pool_t *pool);
-static ngx_uint_t prov_db_dispatch_rest(prov_db_pool_t *pool,
+static ngx_uint_t prov_db_dispatch_all(prov_db_pool_t *pool,
     ngx_uint_t first);
+static ngx_uint_t prov_db_dispatch_one(prov_db_pool_t *pool,
+    prov_db_kind_e kind, ngx_uint_t first, ngx_uint_t *joined);
+static void prov_db_dispatch_lists(prov_db_pool_t *pool);
+static void prov_db_dispatch_push(prov_db_pool_t *pool);
 static void prov_db_give(prov_db_pool_t *pool, prov_db_conn_t *conn,
-    ngx_queue_t *from);
+    prov_db_query_t *q);
+static prov_db_conn_t *prov_db_pick(prov_db_pool_t *pool,
+    prov_db_kind_e kind, ngx_uint_t *joined);
+static ngx_uint_t prov_db_all_slow(prov_db_pool_t *pool,
+    prov_db_kind_e kind);
 static prov_db_conn_t *prov_db_idle(prov_db_pool_t *pool);
-static prov_db_conn_t *prov_db_shared(prov_db_pool_t *pool);
+static prov_db_conn_t *prov_db_least(prov_db_pool_t *pool,
+    prov_db_kind_e kind);
 static ngx_uint_t prov_db_slow(prov_db_conn_t *conn);
 static ngx_uint_t prov_db_growing(prov_db_pool_t *pool);
-static void prov_db_limit(prov_db_pool_t *pool);
-static prov_db_query_t *prov_db_newest(prov_db_pool_t *pool);
-static void prov_db_limit_time(prov_db_pool_t *pool, ngx_queue_t *list);
 
 
 /*
@@ -37,58 +43,125 @@ prov_db_wake(prov_db_pool_t *pool)
 void
 prov_db_dispatch(ngx_event_t *ev)
 {
-    ngx_uint_t       wanted;
+    ngx_uint_t       joined;
     prov_db_pool_t  *pool;
 
     pool = ev->data;
 
     /* those that have been sent before do not wait for a list to end */
 
-    wanted = prov_db_dispatch_rest(pool, 1);
+    joined = prov_db_dispatch_all(pool, 1);
 
     prov_db_dispatch_lists(pool);
 
-    wanted += prov_db_dispatch_rest(pool, 0);
+    joined += prov_db_dispatch_all(pool, 0);
 
-    prov_db_grow(pool, wanted + pool->nwaiting);
+    prov_db_dispatch_push(pool);
+
+    prov_db_grow(pool, joined + pool->nwaiting);
 
     prov_db_limit(pool);
+
+    /* a connection that is not slow now may be so soon */
+
+    if (pool->nwaiting && !pool->again.timer_set) {
+        ngx_add_timer(&pool->again, PROV_DB_SLOW);
+    }
+}
+
+
+void
+prov_db_look_again(ngx_event_t *ev)
+{
+    prov_db_wake(ev->data);
+}
+
+
+/*
+ * Reads and writes in turn, since they may have to share one connection.
+ * first: only those that have come back, or ask about what was sent.  Returns
+ * how many have joined others although they might have a connection more.
+ */
+
+static ngx_uint_t
+prov_db_dispatch_all(prov_db_pool_t *pool, ngx_uint_t first)
+{
+    ngx_uint_t  given, joined;
+
+    joined = 0;
+
+    do {
+        given = prov_db_dispatch_one(pool, PROV_DB_FOR_READS, first, &joined)
+                + prov_db_dispatch_one(pool, PROV_DB_FOR_WRITES, first,
+                                       &joined);
+    } while (given);
+
+    return joined;
+}
+
+
+static ngx_uint_t
+prov_db_dispatch_one(prov_db_pool_t *pool, prov_db_kind_e kind,
+    ngx_uint_t first, ngx_uint_t *joined)
+{
+    prov_db_conn_t   *conn;
+    prov_db_query_t  *q;
+
+    if (pool->nwait[kind] == 0) {
+        return 0;
+    }
+
+    q = ngx_queue_data(ngx_queue_head(&pool->waiting[kind]), prov_db_query_t,
+                       queue);
+
+    if (first && !q->first) {
+        return 0;
+    }
+
+    conn = prov_db_pick(pool, kind, joined);
+    if (conn == NULL) {
+        return 0;
+    }
+
+    prov_db_give(pool, conn, q);
+
+    return 1;
 }
 
 
 /*
  * A list has its connection alone, since those behind it would wait for all
- * of it; and lists never hold more than half of the connections (but one,
- * when there is but one), since those beside it would.  Where none is idle,
- * the least busy one is reserved: else short queries could keep joining it for
- * ever.
+ * of it.  Where none is idle, the least busy one is reserved: else short
+ * queries could keep joining it for ever.
  */
 
 static void
 prov_db_dispatch_lists(prov_db_pool_t *pool)
 {
-    ngx_uint_t       most;
-    prov_db_conn_t  *conn;
+    ngx_uint_t        most;
+    ngx_queue_t      *lists;
+    prov_db_conn_t   *conn;
 
-    most = ngx_max(pool->conf->connections / 2, 1);
+    lists = &pool->waiting[PROV_DB_FOR_LISTS];
+    most = pool->conf->share[PROV_DB_FOR_LISTS];
 
-    while (pool->nlists && pool->nexclusive < most) {
-
+    while (pool->nwait[PROV_DB_FOR_LISTS]
+           && pool->nbusy[PROV_DB_FOR_LISTS] < most)
+    {
         conn = prov_db_idle(pool);
         if (conn == NULL) {
             break;
         }
 
-        conn->exclusive = 1;
-        pool->nexclusive++;
-
-        prov_db_give(pool, conn, &pool->lists);
+        prov_db_give(pool, conn, ngx_queue_data(ngx_queue_head(lists),
+                                                prov_db_query_t, queue));
     }
 
-    while (pool->nreserved < pool->nlists
-           && pool->nexclusive + pool->nreserved < most)
+    while (pool->nreserved < pool->nwait[PROV_DB_FOR_LISTS]
+           && pool->nbusy[PROV_DB_FOR_LISTS] + pool->nreserved < most
+           && !prov_db_growing(pool))
     {
-        conn = prov_db_shared(pool);
+        conn = prov_db_least(pool, PROV_DB_KINDS);
         if (conn == NULL) {
             return;
         }
@@ -99,63 +172,92 @@ prov_db_dispatch_lists(prov_db_pool_t *pool)
 }
 
 
-/*
- * first: only those that have come back, or ask about what was sent.  Returns
- * how many had to join a connection that was busy already.  Who could only
- * join a slow one waits for a new one, as long as one can be had.
- */
+/* Handlers may run here: what they submit waits for the next turn. */
 
-static ngx_uint_t
-prov_db_dispatch_rest(prov_db_pool_t *pool, ngx_uint_t first)
+static void
+prov_db_dispatch_push(prov_db_pool_t *pool)
 {
-    ngx_uint_t        joined;
-    prov_db_conn_t   *conn;
-    prov_db_query_t  *q;
+    ngx_uint_t       i;
+    prov_db_conn_t  *conn;
 
-    joined = 0;
+    for (i = 0; i < pool->conf->connections; i++) {
+        conn = &pool->conns[i];
 
-    while (!ngx_queue_empty(&pool->waiting)) {
-
-        q = ngx_queue_data(ngx_queue_head(&pool->waiting), prov_db_query_t,
-                           queue);
-
-        if (first && !q->first) {
-            break;
+        if (conn->pushing && prov_db_wire_push(conn) != NGX_OK) {
+            prov_db_wire_lost(conn, "sending a query");
         }
-
-        conn = prov_db_idle(pool);
-
-        if (conn == NULL) {
-            conn = prov_db_shared(pool);
-            if (conn == NULL
-                || (prov_db_slow(conn) && prov_db_growing(pool)))
-            {
-                break;
-            }
-
-            joined++;
-        }
-
-        prov_db_give(pool, conn, &pool->waiting);
     }
-
-    return joined;
 }
 
 
 static void
-prov_db_give(prov_db_pool_t *pool, prov_db_conn_t *conn, ngx_queue_t *from)
+prov_db_give(prov_db_pool_t *pool, prov_db_conn_t *conn, prov_db_query_t *q)
 {
-    prov_db_query_t  *q;
-
-    q = ngx_queue_data(ngx_queue_head(from), prov_db_query_t, queue);
-
     prov_db_query_taken(q);
-    prov_db_query_sent(q, conn);
 
-    if (prov_db_wire_send(conn, q) != NGX_OK) {
+    if (prov_db_wire_add(conn, q) != NGX_OK) {
         prov_db_wire_lost(conn, "sending a query");
     }
+}
+
+
+/*
+ * An idle connection first, as long as its kind has not got its share; then
+ * one of its own kind.  When all of these are slow an idle or a new one after
+ * all.  With others only where nothing else can be had.
+ */
+
+static prov_db_conn_t *
+prov_db_pick(prov_db_pool_t *pool, prov_db_kind_e kind, ngx_uint_t *joined)
+{
+    ngx_uint_t       more, slow;
+    prov_db_conn_t  *idle, *own;
+
+    idle = prov_db_idle(pool);
+    own = prov_db_least(pool, kind);
+
+    more = pool->nbusy[kind] < pool->conf->share[kind];
+    slow = prov_db_all_slow(pool, kind);
+
+    if (idle && (more || slow)) {
+        return idle;
+    }
+
+    if (slow && prov_db_growing(pool)) {
+        return NULL;
+    }
+
+    if (own) {
+        *joined += more;
+        return own;
+    }
+
+    return pool->nbusy[kind] ? NULL : prov_db_least(pool, PROV_DB_KINDS);
+}
+
+
+/* Also when there is none: there is none to wait for. */
+
+static ngx_uint_t
+prov_db_all_slow(prov_db_pool_t *pool, prov_db_kind_e kind)
+{
+    ngx_queue_t     *item;
+    prov_db_conn_t  *conn;
+
+    for (item = ngx_queue_head(&pool->busy);
+         item != ngx_queue_sentinel(&pool->busy);
+         item = ngx_queue_next(item))
+    {
+        conn = ngx_queue_data(item, prov_db_conn_t, queue);
+
+        if (conn->kind == kind && !conn->reserved && !conn->retired
+            && !prov_db_slow(conn))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -170,8 +272,10 @@ prov_db_idle(prov_db_pool_t *pool)
 }
 
 
+/* The best one to join of a kind, or of any: one that is not slow, rather */
+
 static prov_db_conn_t *
-prov_db_shared(prov_db_pool_t *pool)
+prov_db_least(prov_db_pool_t *pool, prov_db_kind_e kind)
 {
     ngx_queue_t     *item;
     prov_db_conn_t  *conn, *best;
@@ -184,7 +288,9 @@ prov_db_shared(prov_db_pool_t *pool)
     {
         conn = ngx_queue_data(item, prov_db_conn_t, queue);
 
-        if (conn->exclusive || conn->reserved || conn->retired
+        if ((kind != PROV_DB_KINDS && conn->kind != kind)
+            || conn->kind == PROV_DB_FOR_LISTS
+            || conn->reserved || conn->retired
             || conn->nsent >= pool->conf->pipeline)
         {
             continue;
@@ -205,11 +311,7 @@ prov_db_shared(prov_db_pool_t *pool)
 static ngx_uint_t
 prov_db_slow(prov_db_conn_t *conn)
 {
-    prov_db_query_t  *q;
-
-    q = ngx_queue_data(ngx_queue_head(&conn->sent), prov_db_query_t, queue);
-
-    return ngx_current_msec - q->sent > PROV_DB_SLOW;
+    return ngx_current_msec - prov_db_conn_oldest(conn)->sent > PROV_DB_SLOW;
 }
 
 
@@ -218,78 +320,4 @@ prov_db_growing(prov_db_pool_t *pool)
 {
     return pool->backoff == 0
            && (pool->nconnecting || !ngx_queue_empty(&pool->closed));
-}
-
-
-/*
- * What still waits after all connections have been given their share starts
- * its queue time; beyond the queue's length the newest are turned away.  Those
- * that have come back do not count: they are no more than were in flight.
- */
-
-static void
-prov_db_limit(prov_db_pool_t *pool)
-{
-    prov_db_query_t  *q;
-
-    while (pool->nwaiting - pool->nfirst > pool->conf->queue) {
-        q = prov_db_newest(pool);
-
-        prov_db_query_taken(q);
-        prov_db_query_done(q, PROV_DB_QUEUE_FULL);
-    }
-
-    prov_db_limit_time(pool, &pool->waiting);
-    prov_db_limit_time(pool, &pool->lists);
-}
-
-
-/*
- * Of the longer list, so that a flood of lists leaves room for the rest, and
- * the other way round.  One that has come back is at the head and stays.
- */
-
-static prov_db_query_t *
-prov_db_newest(prov_db_pool_t *pool)
-{
-    ngx_queue_t      *longer, *other;
-    prov_db_query_t  *q;
-
-    longer = &pool->waiting;
-    other = &pool->lists;
-
-    if (pool->nlists > pool->nwaiting - pool->nlists) {
-        longer = &pool->lists;
-        other = &pool->waiting;
-    }
-
-    q = ngx_queue_data(ngx_queue_last(longer), prov_db_query_t, queue);
-
-    if (q->first) {
-        q = ngx_queue_data(ngx_queue_last(other), prov_db_query_t, queue);
-    }
-
-    return q;
-}
-
-
-static void
-prov_db_limit_time(prov_db_pool_t *pool, ngx_queue_t *list)
-{
-    ngx_queue_t      *item;
-    prov_db_query_t  *q;
-
-    for (item = ngx_queue_last(list);
-         item != ngx_queue_sentinel(list);
-         item = ngx_queue_prev(item))
-    {
-        q = ngx_queue_data(item, prov_db_query_t, queue);
-
-        if (q->timer.timer_set) {
-            /* those before it are older, or have come back with theirs */
-            break;
-        }
-
-        ngx_add_timer(&q->timer, pool->conf->queue_timeout);
-    }
 }

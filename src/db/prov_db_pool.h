@@ -20,10 +20,16 @@
 /* a connection that owes its next answer for so long is joined last */
 #define PROV_DB_SLOW          20      /* ms */
 
+/* what is prepared on each connection when commits are shared */
+#define PROV_DB_BARRIER_NAME  "prov_barrier"
+
 /* wait between two attempts to connect, doubled from the first to the last */
 #define PROV_DB_BACKOFF_MIN   50      /* ms */
 #define PROV_DB_BACKOFF_MAX   1000    /* ms */
 
+
+/* queries in flight on one connection, unless configured */
+#define PROV_DB_PIPELINE      32
 
 /* connection parameters that conninfo and we may set; libpq has about 40 */
 #define PROV_DB_OPTIONS       64
@@ -39,6 +45,16 @@ typedef struct {
 } prov_db_server_t;
 
 
+/* what a busy connection serves; others join it only where they must */
+
+typedef enum {
+    PROV_DB_FOR_READS = 0,
+    PROV_DB_FOR_WRITES,
+    PROV_DB_FOR_LISTS,            /* one at a time */
+    PROV_DB_KINDS
+} prov_db_kind_e;
+
+
 struct prov_db_conf_s {
     ngx_str_t        name;
     ngx_uint_t       index;       /* in the configuration */
@@ -48,12 +64,15 @@ struct prov_db_conf_s {
     const char      *values[PROV_DB_OPTIONS];
     ngx_uint_t       noptions;
     ngx_uint_t       connections; /* per worker */
+    ngx_uint_t       share[PROV_DB_KINDS];  /* of them; lists never have more,
+                                               others only when all are slow */
     ngx_uint_t       pipeline;    /* queries in flight on one connection */
     ngx_uint_t       queue;       /* queries that wait */
     ngx_msec_t       queue_timeout;
     ngx_msec_t       connect_timeout;
     ngx_msec_t       query_timeout;
     ngx_msec_t       keepalive_time;
+    ngx_flag_t       share_commits;
     u_char          *file;
     ngx_uint_t       line;
 };
@@ -72,8 +91,8 @@ typedef struct {
 
 typedef enum {
     PROV_DB_NEW = 0,
-    PROV_DB_WAITING,              /* on pool->waiting or pool->lists */
-    PROV_DB_SENT,                 /* on conn->sent */
+    PROV_DB_WAITING,              /* on pool->waiting */
+    PROV_DB_SENT,                 /* on conn->sent, answered or held */
     PROV_DB_DONE                  /* on no list; the caller's alone */
 } prov_db_query_state_e;
 
@@ -82,7 +101,7 @@ typedef enum {
     PROV_DB_CLOSED = 0,           /* on pool->closed; no socket */
     PROV_DB_CONNECTING,           /* on pool->connecting */
     PROV_DB_IDLE,                 /* on pool->idle; proven clean */
-    PROV_DB_BUSY                  /* on pool->busy; queries on conn->sent */
+    PROV_DB_BUSY                  /* on pool->busy; queries in flight */
 } prov_db_conn_state_e;
 
 
@@ -92,18 +111,31 @@ typedef struct prov_db_pool_s  prov_db_pool_t;
 typedef struct {
     ngx_queue_t           queue;      /* in the list of its state */
     prov_db_conn_state_e  state;
+    prov_db_kind_e        kind;       /* while busy */
     prov_db_pool_t       *pool;
     PGconn               *pg;         /* NULL when closed */
     ngx_connection_t     *c;          /* NULL when nothing is registered */
-    ngx_queue_t           sent;       /* prov_db_query_t, oldest first */
-    ngx_uint_t            nsent;
+
+    /* prov_db_query_t in flight, oldest first, on one list after the other */
+
+    ngx_queue_t           sent;       /* their results are not whole */
+    ngx_queue_t           answered;   /* their Sync is not */
+    ngx_queue_t           held;       /* committed, not yet on disk */
+    ngx_uint_t            nsent;      /* on the three */
+    ngx_uint_t            open;       /* of them, sent since the last Sync */
+    ngx_uint_t            unflushed;  /* writes since the last barrier */
+
+    prov_db_query_t       barrier;    /* see prov_db_share.c */
     ngx_event_t           timer;      /* connect, then query time */
     ngx_event_t           age;        /* timer: keepalive_time */
     ngx_uint_t           *generation; /* per statement; 0: not prepared */
     ngx_uint_t            prepared;   /* generations so far */
     ngx_uint_t            server;     /* index */
     ngx_uint_t            failures;   /* the pool's, when it began to connect */
-    unsigned              exclusive:1;/* runs a list: nobody joins */
+    unsigned              closed:1;   /* nobody may join what is open */
+    unsigned              writing:1;  /* what is open commits */
+    unsigned              flushing:1; /* a barrier is in flight */
+    unsigned              pushing:1;  /* something has been added to it */
     unsigned              reserved:1; /* a list waits until it is idle */
     unsigned              retired:1;  /* closes when it is idle */
     unsigned              dead:1;     /* closes before anything else */
@@ -119,14 +151,16 @@ struct prov_db_pool_s {
     ngx_queue_t           idle;
     ngx_queue_t           busy;
     ngx_uint_t            nconnecting;
-    ngx_uint_t            nexclusive; /* connections that run a list */
+    ngx_uint_t            nbusy[PROV_DB_KINDS];
     ngx_uint_t            nreserved;  /* connections that a list waits for */
-    ngx_queue_t           waiting;    /* prov_db_query_t, oldest first */
-    ngx_queue_t           lists;
-    ngx_uint_t            nwaiting;   /* on both */
-    ngx_uint_t            nlists;     /* of these, on lists */
+
+    ngx_queue_t           waiting[PROV_DB_KINDS];  /* prov_db_query_t, oldest
+                                                      first */
+    ngx_uint_t            nwait[PROV_DB_KINDS];
+    ngx_uint_t            nwaiting;   /* on all of them */
     ngx_uint_t            nfirst;     /* of these, not counted by "queue" */
     ngx_event_t           dispatch;   /* posted: send what waits */
+    ngx_event_t           again;      /* timer: look for slow ones again */
     ngx_event_t           retry;      /* timer: connect again */
     ngx_msec_t            backoff;    /* 0: the database answers */
     ngx_uint_t            failures;   /* since the last success */
@@ -147,6 +181,10 @@ prov_db_pool_t *prov_db_pool(prov_db_conf_t *conf);
 /* prov_db_dispatch.c: from waiting to sent */
 void prov_db_wake(prov_db_pool_t *pool);
 void prov_db_dispatch(ngx_event_t *ev);
+void prov_db_look_again(ngx_event_t *ev);
+
+/* prov_db_limit.c: who waits for how long, and who is turned away */
+void prov_db_limit(prov_db_pool_t *pool);
 
 /* prov_db_reach.c: which server, and when */
 void prov_db_grow(prov_db_pool_t *pool, ngx_uint_t wanted);
@@ -156,6 +194,7 @@ void prov_db_missed(prov_db_conn_t *conn);
 void prov_db_demoted(prov_db_conn_t *conn);
 
 /* prov_db_query.c: a query's life */
+prov_db_kind_e prov_db_query_kind(prov_db_query_t *q);
 void prov_db_query_taken(prov_db_query_t *q);
 void prov_db_query_sent(prov_db_query_t *q, prov_db_conn_t *conn);
 void prov_db_query_done(prov_db_query_t *q, prov_db_status_e status);
@@ -170,6 +209,7 @@ void prov_db_conn_move(prov_db_conn_t *conn, prov_db_conn_state_e state);
 void prov_db_conn_close(prov_db_conn_t *conn);
 void prov_db_conn_leave(prov_db_conn_t *conn);
 void prov_db_conn_settle(prov_db_conn_t *conn);
+prov_db_query_t *prov_db_conn_oldest(prov_db_conn_t *conn);
 void prov_db_conn_timer(ngx_event_t *ev);
 void prov_db_conn_aged(ngx_event_t *ev);
 
@@ -181,10 +221,24 @@ void prov_db_conn_log(ngx_uint_t level, prov_db_conn_t *conn,
     const char *doing);
 void prov_db_conn_notice(void *data, const PGresult *result);
 
-/* prov_db_wire.c: what goes over it */
-ngx_int_t prov_db_wire_send(prov_db_conn_t *conn, prov_db_query_t *q);
+/* prov_db_wire.c: what goes out over it */
+ngx_int_t prov_db_wire_add(prov_db_conn_t *conn, prov_db_query_t *q);
+ngx_int_t prov_db_wire_sync(prov_db_conn_t *conn);
+ngx_int_t prov_db_wire_push(prov_db_conn_t *conn);
 void prov_db_wire_event(ngx_event_t *ev);
+ngx_uint_t prov_db_wire_pending(prov_db_conn_t *conn);
 void prov_db_wire_lost(prov_db_conn_t *conn, const char *doing);
+
+/* prov_db_answer.c: what comes back */
+void prov_db_answer(prov_db_conn_t *conn);
+ngx_uint_t prov_db_failed(PGresult *result);
+
+/* prov_db_share.c: one flush to disk for many commits */
+const char *prov_db_share_setup(void);
+ngx_uint_t prov_db_shares(prov_db_query_t *q);
+ngx_int_t prov_db_share_close(prov_db_conn_t *conn);
+ngx_int_t prov_db_share_flush(prov_db_conn_t *conn);
+void prov_db_share_flushed(prov_db_conn_t *conn, prov_db_query_t *barrier);
 
 
 #endif /* _PROV_DB_POOL_H_INCLUDED_ */

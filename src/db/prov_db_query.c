@@ -55,21 +55,31 @@ prov_db_submit(prov_db_query_t *q)
 
     q->submitted = ngx_current_msec;
 
-    switch (q->class) {
-
-    case PROV_DB_OUTCOME:
+    if (q->class == PROV_DB_OUTCOME) {
         prov_db_query_first(q, pool);
         return;
-
-    case PROV_DB_LIST:
-        ngx_queue_insert_tail(&pool->lists, &q->queue);
-        break;
-
-    default:
-        ngx_queue_insert_tail(&pool->waiting, &q->queue);
     }
 
+    ngx_queue_insert_tail(&pool->waiting[prov_db_query_kind(q)], &q->queue);
+
     prov_db_query_wait(q, pool);
+}
+
+
+prov_db_kind_e
+prov_db_query_kind(prov_db_query_t *q)
+{
+    switch (q->class) {
+
+    case PROV_DB_LIST:
+        return PROV_DB_FOR_LISTS;
+
+    case PROV_DB_READ:
+        return PROV_DB_FOR_READS;
+
+    default:
+        return PROV_DB_FOR_WRITES;
+    }
 }
 
 
@@ -78,9 +88,7 @@ prov_db_submit(prov_db_query_t *q)
 static void
 prov_db_query_first(prov_db_query_t *q, prov_db_pool_t *pool)
 {
-    ngx_queue_insert_head(q->class == PROV_DB_LIST ? &pool->lists
-                                                   : &pool->waiting,
-                          &q->queue);
+    ngx_queue_insert_head(&pool->waiting[prov_db_query_kind(q)], &q->queue);
     q->first = 1;
     pool->nfirst++;
 
@@ -97,7 +105,7 @@ prov_db_query_wait(prov_db_query_t *q, prov_db_pool_t *pool)
     q->conn = NULL;
 
     pool->nwaiting++;
-    pool->nlists += (q->class == PROV_DB_LIST);
+    pool->nwait[prov_db_query_kind(q)]++;
 
     prov_db_wake(pool);
 }
@@ -115,7 +123,7 @@ prov_db_query_taken(prov_db_query_t *q)
     ngx_queue_remove(&q->queue);
 
     pool->nwaiting--;
-    pool->nlists -= (q->class == PROV_DB_LIST);
+    pool->nwait[prov_db_query_kind(q)]--;
     pool->nfirst -= q->first;
 
     q->first = 0;
@@ -139,11 +147,15 @@ prov_db_query_sent(prov_db_query_t *q, prov_db_conn_t *conn)
     q->tries++;
     q->preparing = 0;
     q->prepared = 0;
+    q->flushing = 0;
+    q->last = 0;
+    q->aborted = 0;
 
     ngx_queue_insert_tail(&conn->sent, &q->queue);
     conn->nsent++;
 
     if (conn->state != PROV_DB_BUSY) {
+        conn->kind = prov_db_query_kind(q);
         prov_db_conn_move(conn, PROV_DB_BUSY);
     }
 }

@@ -1,7 +1,7 @@
 /*
- * What goes over an open connection: statements out, each in an implicit
- * transaction of its own (one Sync), results in.  A query is answered when
- * its Sync is, never at its rows: only then is it committed.
+ * What goes out over an open connection.  A change has an implicit transaction
+ * of its own, that is, a Sync; reads that are sent together share one.  What
+ * comes back is read in prov_db_answer.c.
  */
 
 #include "db/prov_db_pool.h"
@@ -12,24 +12,48 @@
 #define PROV_DB_NAME_LEN  (sizeof("prov__") + 2 * NGX_INT_T_LEN)
 
 
+static ngx_int_t prov_db_wire_statement(prov_db_conn_t *conn,
+    prov_db_query_t *q);
+static ngx_int_t prov_db_wire_exchange(prov_db_conn_t *conn);
 static ngx_int_t prov_db_wire_flush(prov_db_conn_t *conn);
-static void prov_db_wire_results(prov_db_conn_t *conn);
-static void prov_db_wire_result(prov_db_conn_t *conn, PGresult *result);
-static void prov_db_wire_finish(prov_db_conn_t *conn);
-static void prov_db_wire_error(prov_db_conn_t *conn, prov_db_query_t *q);
-static ngx_uint_t prov_db_wire_failed(PGresult *result);
-static ngx_uint_t prov_db_wire_fatal(PGresult *result);
-static ngx_uint_t prov_db_wire_dropped(PGresult *result);
-static ngx_uint_t prov_db_wire_pending(prov_db_conn_t *conn);
+static ngx_uint_t prov_db_wire_writes(prov_db_query_t *q);
 
 
 /*
- * Handlers of queries that were sent before may run before this returns.
- * NGX_ERROR: the connection is of no use any more.
+ * Nothing need have left this process before prov_db_wire_push().  NGX_ERROR:
+ * the connection is of no use any more; the query is on it all the same.
  */
 
 ngx_int_t
-prov_db_wire_send(prov_db_conn_t *conn, prov_db_query_t *q)
+prov_db_wire_add(prov_db_conn_t *conn, prov_db_query_t *q)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  writes;
+
+    rc = NGX_OK;
+    writes = prov_db_wire_writes(q);
+
+    if (conn->open && (writes || conn->writing || q->alone || conn->closed)) {
+        rc = prov_db_wire_sync(conn);
+    }
+
+    prov_db_query_sent(q, conn);
+
+    if (rc != NGX_OK || prov_db_wire_statement(conn, q) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    conn->open++;
+    conn->writing = writes;
+    conn->closed = q->alone;
+    conn->pushing = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+prov_db_wire_statement(prov_db_conn_t *conn, prov_db_query_t *q)
 {
     char              name[PROV_DB_NAME_LEN];
     const char      **statement;
@@ -40,9 +64,12 @@ prov_db_wire_send(prov_db_conn_t *conn, prov_db_query_t *q)
     statement = conf->statements.elts;
     generation = &conn->generation[q->statement];
 
+    q->commands = 1;
+
     if (*generation == 0) {
         *generation = ++conn->prepared;
         q->preparing = 1;
+        q->commands = 2;
 
         if (conn->prepared > conf->statements.nelts + PROV_DB_REPREPARED) {
             conn->retired = 1;
@@ -62,18 +89,63 @@ prov_db_wire_send(prov_db_conn_t *conn, prov_db_query_t *q)
     }
 
     if (PQsendQueryPrepared(conn->pg, name, PROV_DB_PARAMS, q->values, NULL,
-                            NULL, 0) != 1
-        || PQpipelineSync(conn->pg) != 1)
+                            NULL, 0) != 1)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Ends the transaction of what is open. */
+
+ngx_int_t
+prov_db_wire_sync(prov_db_conn_t *conn)
+{
+    prov_db_query_t  *q;
+
+    q = ngx_queue_data(ngx_queue_last(&conn->sent), prov_db_query_t, queue);
+
+    q->last = 1;
+
+    if (prov_db_shares(q) && !q->flushing) {
+        conn->unflushed++;
+    }
+
+    conn->open = 0;
+    conn->writing = 0;
+    conn->closed = 0;
+
+    /* before libpq 17 each Sync is a send(2) of its own */
+
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+    return (PQsendPipelineSync(conn->pg) == 1) ? NGX_OK : NGX_ERROR;
+#else
+    return (PQpipelineSync(conn->pg) == 1) ? NGX_OK : NGX_ERROR;
+#endif
+}
+
+
+/*
+ * Sends what was added.  Handlers of queries that were sent before may run
+ * before this returns.  NGX_ERROR: the connection is of no use any more.
+ */
+
+ngx_int_t
+prov_db_wire_push(prov_db_conn_t *conn)
+{
+    conn->pushing = 0;
+
+    if (conn->open
+        && (prov_db_share_close(conn) != NGX_OK
+            || prov_db_wire_sync(conn) != NGX_OK))
     {
         return NGX_ERROR;
     }
 
     if (!conn->timer.timer_set) {
-        ngx_add_timer(&conn->timer, conf->query_timeout);
-    }
-
-    if (prov_db_wire_flush(conn) != NGX_OK) {
-        return NGX_ERROR;
+        ngx_add_timer(&conn->timer, conn->pool->conf->query_timeout);
     }
 
     /*
@@ -82,15 +154,37 @@ prov_db_wire_send(prov_db_conn_t *conn, prov_db_query_t *q)
      * query, it would forget whose answers these are.
      */
 
-    prov_db_wire_results(conn);
-
-    if (conn->dead) {
+    if (prov_db_wire_exchange(conn) != NGX_OK) {
         return NGX_ERROR;
     }
 
     if (conn->nsent == 0) {
         prov_db_conn_settle(conn);
     }
+
+    return NGX_OK;
+}
+
+
+/* Sends what is to be sent and takes what has come. */
+
+static ngx_int_t
+prov_db_wire_exchange(prov_db_conn_t *conn)
+{
+    do {
+        if (prov_db_share_flush(conn) != NGX_OK
+            || prov_db_wire_flush(conn) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        prov_db_answer(conn);
+
+        if (conn->dead) {
+            return NGX_ERROR;
+        }
+
+    } while (conn->unflushed && !conn->flushing);
 
     return NGX_OK;
 }
@@ -152,7 +246,7 @@ prov_db_wire_event(ngx_event_t *ev)
     do {
         /* what was read while sending, before the end can be found */
 
-        prov_db_wire_results(conn);
+        prov_db_answer(conn);
 
         if (conn->dead || PQconsumeInput(conn->pg) != 1) {
             prov_db_wire_lost(conn, "reading");
@@ -161,14 +255,14 @@ prov_db_wire_event(ngx_event_t *ev)
 
     } while (prov_db_wire_pending(conn));
 
-    prov_db_wire_results(conn);
+    prov_db_answer(conn);
 
     if (conn->dead) {
         prov_db_wire_lost(conn, "reading");
         return;
     }
 
-    if (prov_db_wire_flush(conn) != NGX_OK) {
+    if (prov_db_wire_exchange(conn) != NGX_OK) {
         prov_db_wire_lost(conn, "sending");
         return;
     }
@@ -190,213 +284,16 @@ prov_db_wire_lost(prov_db_conn_t *conn, const char *doing)
 }
 
 
-/*
- * Takes all results that have arrived whole.  PQisBusy() is what parses, so
- * it is called on an idle connection too, for notices and reports.
- */
-
-static void
-prov_db_wire_results(prov_db_conn_t *conn)
-{
-    PGresult    *result;
-    ngx_uint_t   nothing;
-
-    nothing = 0;
-
-    while (!PQisBusy(conn->pg) && conn->nsent && !conn->dead) {
-
-        result = PQgetResult(conn->pg);
-
-        if (result) {
-            nothing = 0;
-            prov_db_wire_result(conn, result);
-            continue;
-        }
-
-        /* one NULL ends a command's results; two say that libpq expects
-           nothing more, while somebody here does */
-
-        if (++nothing > 1) {
-            ngx_log_error(NGX_LOG_ERR, conn->pool->log, 0,
-                          "provisioning_database \"%V\": a connection has "
-                          "lost step with %ui queries in flight",
-                          &conn->pool->conf->name, conn->nsent);
-            conn->dead = 1;
-        }
-    }
-}
-
-
-static void
-prov_db_wire_result(prov_db_conn_t *conn, PGresult *result)
-{
-    prov_db_query_t  *q;
-
-    q = ngx_queue_data(ngx_queue_head(&conn->sent), prov_db_query_t, queue);
-
-    switch (PQresultStatus(result)) {
-
-    case PGRES_PIPELINE_SYNC:
-        PQclear(result);
-        prov_db_wire_finish(conn);
-        return;
-
-    case PGRES_PIPELINE_ABORTED:
-        PQclear(result);
-        return;
-
-    case PGRES_COMMAND_OK:
-    case PGRES_TUPLES_OK:
-
-        if (q->preparing && !q->prepared) {
-            q->prepared = 1;
-            PQclear(result);
-            return;
-        }
-
-        break;
-
-    default:
-
-        if (prov_db_wire_fatal(result)) {
-            /* the session is over; whether this query is, is not known */
-            PQclear(result);
-            conn->dead = 1;
-            return;
-        }
-    }
-
-    /* an error that the commit brings comes after the rows, and counts */
-
-    if (q->result && prov_db_wire_failed(q->result)) {
-        PQclear(result);
-        return;
-    }
-
-    PQclear(q->result);
-    q->result = result;
-}
-
-
-/* The Sync of the oldest query has been answered. */
-
-static void
-prov_db_wire_finish(prov_db_conn_t *conn)
-{
-    prov_db_query_t  *q;
-
-    q = ngx_queue_data(ngx_queue_head(&conn->sent), prov_db_query_t, queue);
-
-    if (q->result == NULL) {
-        conn->dead = 1;
-        return;
-    }
-
-    ngx_queue_remove(&q->queue);
-    conn->nsent--;
-
-    if (prov_db_wire_failed(q->result)) {
-        prov_db_wire_error(conn, q);
-        return;
-    }
-
-    prov_db_query_done(q, PROV_DB_COMMITTED);
-}
-
-
-/*
- * Everything of this query has been rolled back.  Some errors say that it
- * would succeed if it were sent again (PostgreSQL manual, appendix A).
- */
-
-static void
-prov_db_wire_error(prov_db_conn_t *conn, prov_db_query_t *q)
-{
-    const char  *state;
-    ngx_uint_t   stale;
-
-    state = PQresultErrorField(q->result, PG_DIAG_SQLSTATE);
-
-    /*
-     * not prepared (any more), or its result has changed since, or a function
-     * that a migration has just replaced was dropped under the statement
-     */
-
-    stale = ngx_strcmp(state, "26000") == 0
-            || (ngx_strcmp(state, "0A000") == 0 && !q->preparing)
-            || (ngx_strcmp(state, "XX000") == 0
-                && prov_db_wire_dropped(q->result));
-
-    if ((stale || (q->preparing && !q->prepared))
-        && conn->generation[q->statement] == q->generation)
-    {
-        conn->generation[q->statement] = 0;
-    }
-
-    if (stale) {
-        prov_db_query_again(q);
-        return;
-    }
-
-    if (ngx_strcmp(state, "25006") == 0) {
-        prov_db_demoted(conn);
-        prov_db_query_again(q);
-        return;
-    }
-
-    if (ngx_strcmp(state, "40001") == 0 || ngx_strcmp(state, "40P01") == 0) {
-        prov_db_query_again(q);
-        return;
-    }
-
-    prov_db_query_done(q, PROV_DB_REFUSED);
-}
-
-
 static ngx_uint_t
-prov_db_wire_failed(PGresult *result)
+prov_db_wire_writes(prov_db_query_t *q)
 {
-    return PQresultStatus(result) != PGRES_TUPLES_OK
-           && PQresultStatus(result) != PGRES_COMMAND_OK;
-}
-
-
-/* 1 when the server ends the session, or libpq itself made the error */
-
-static ngx_uint_t
-prov_db_wire_fatal(PGresult *result)
-{
-    const char  *severity;
-
-    if (PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL) {
-        return 1;
-    }
-
-    severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
-
-    return severity && ngx_strcmp(severity, "ERROR") != 0;
-}
-
-
-/* PostgreSQL has no SQLSTATE for this, and translates no such message */
-
-static ngx_uint_t
-prov_db_wire_dropped(PGresult *result)
-{
-    const char  *message;
-
-    static const char  dropped[] = "cache lookup failed for function ";
-
-    message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-
-    return message
-           && ngx_strncmp(message, dropped, sizeof(dropped) - 1) == 0;
+    return q->class == PROV_DB_WRITE || q->class == PROV_DB_OUTCOME;
 }
 
 
 /* bytes that OpenSSL has taken from the socket: no event comes for them */
 
-static ngx_uint_t
+ngx_uint_t
 prov_db_wire_pending(prov_db_conn_t *conn)
 {
     SSL  *ssl;

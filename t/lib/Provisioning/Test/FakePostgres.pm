@@ -122,7 +122,8 @@ sub bytes {
 
 
 # The next message: { type, data }.  Dies (and ends the connection's code,
-# quietly) when the client has closed.
+# quietly) when the client has closed.  A simple query is what the gateway sets
+# a connection up with: it is done, and the next message is returned.
 
 sub message {
     my ($self) = @_;
@@ -131,6 +132,13 @@ sub message {
     my $message = { type => $type, data => $self->bytes($length - 4) };
 
     $self->note(@{$message}{qw(type data)});
+
+    if ($type eq 'Q') {
+        $self->raw(join '', (map { $self->packet('C', "$_\0") } 'SELECT 1',
+            'PREPARE'), $self->packet('Z', 'I'));
+        return $self->message;
+    }
+
     return $message;
 }
 

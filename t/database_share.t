@@ -1,0 +1,304 @@
+#!/usr/bin/perl
+
+# Commits that share a flush to disk, and reads that share a transaction: what
+# is answered is on disk, nobody is hurt by another's error, and there are
+# fewer flushes than changes.  What a killed server remembers is in
+# t/database_durable.t.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Provisioning::Test;
+use Provisioning::Test::Lab;
+
+use JSON::PP ();
+
+my $TENANTS = '/api/provisioning/tenants';
+
+# a server whose commits wait for a standby: so a test can hold them up
+
+my $postgres = postgres(settings => { fsync => 'on', wal_level => 'replica',
+                                      max_wal_senders => 2 });
+my $lab = lab($postgres);
+
+
+sub asking {
+    my ($nginx, $method, $path, %o) = @_;
+
+    my $connection = $nginx->connection;
+    $connection->send_request($method => $path, token => token(), %o);
+
+    return $connection;
+}
+
+
+sub jot {
+    my ($nginx, $text) = @_;
+    return asking($nginx, POST => '/api/lab/notes', json => { text => $text });
+}
+
+
+sub answer { $_[0]->read_response(timeout => 60) }
+
+
+# True when nothing has come, after everything that could come has.
+
+sub silent {
+    my ($nginx, @connections) = @_;
+
+    $nginx->request(GET => '/health/live') for 1 .. 3;
+    select undef, undef, undef, 0.3;
+    return !grep { IO::Select->new($_->socket)->can_read(0) } @connections;
+}
+
+
+sub hold_commits {
+    my ($name) = @_;
+
+    $postgres->sql("alter system set synchronous_standby_names = '$name'");
+    $postgres->sql('select pg_reload_conf()');
+    wait_until 'the setting counts', sub {
+        my $session = $postgres->connect_as('postgres');
+        my ($now) = $session->selectrow_array(
+            'show synchronous_standby_names');
+        $session->disconnect;
+        $now eq $name;
+    };
+    return;
+}
+
+
+# A session that holds locks, and waits for no standby itself.
+
+sub gate {
+    my $session = $postgres->connect_as('postgres');
+    $session->do('set synchronous_commit = off');
+    return $session;
+}
+
+
+sub waiting_for_standby {
+    return $postgres->value(q{
+        select count(*) from pg_stat_activity
+        where usename = 'prov_partner' and wait_event = 'SyncRep'});
+}
+
+
+sub there {
+    my ($text) = @_;
+    return $postgres->value('select count(*) from lab.notes where text = ?',
+        $text);
+}
+
+
+sub flushes {
+    $postgres->sql('select pg_stat_force_next_flush()');
+    return $postgres->value('select wal_sync from pg_stat_wal');
+}
+
+
+use IO::Select ();
+
+# An answer waits for the disk (here: for a standby that does not come).
+
+my $nginx = nginx(postgres => $postgres, locations => $lab,
+    database => 'connections 2 writes=1; queue 64 timeout=60s;'
+        . ' query_timeout 60s;');
+
+is answer(jot($nginx, 'first'))->status, 201, 'a change is made';
+
+hold_commits('nobody');
+
+my $alone = jot($nginx, 'alone');
+wait_until 'it waits for the standby', sub { waiting_for_standby() };
+my @shared = map { jot($nginx, "shared-$_") } 1 .. 3;
+ok silent($nginx, $alone, @shared), 'nobody is answered before it is safe';
+is there('alone'), 0, 'one that is alone is not there before, either';
+
+hold_commits('');
+is_deeply [map { answer($_)->status } $alone, @shared], [(201) x 4],
+    'then all of them are answered';
+is there('alone') + there('shared-1') + there('shared-2') + there('shared-3'),
+    4, 'and they are there';
+
+# The same where they are committed already, and only the barrier waits.
+
+my $gate = gate();
+$gate->begin_work;
+$gate->do('lock table lab.notes in access exclusive mode');
+my @together = map { jot($nginx, "together-$_") } 1 .. 4;
+wait_until 'they have been sent', sub {
+    $postgres->value(q{select count(*) from pg_stat_activity
+        where usename = 'prov_partner' and wait_event_type = 'Lock'});
+};
+ok silent($nginx, @together), 'four changes wait for a lock';
+hold_commits('nobody');
+$gate->commit;
+
+wait_until 'the server waits for the standby', sub { waiting_for_standby() };
+ok silent($nginx, @together), 'what others can see is not answered yet';
+hold_commits('');
+is_deeply [map { answer($_)->status } @together], [(201) x 4],
+    'but when it is safe';
+
+# A key's second request finds what the first has done, and waits as it does.
+
+my %keyed = (json => { client_name => 'Acme', email => unique_email() },
+    headers => { 'Idempotency-Key' => 'one-and-the-same' });
+my $pair = nginx(postgres => $postgres, workers => 1,
+    database => 'connections 3 writes=2; queue 64 timeout=60s;'
+        . ' query_timeout 60s;');
+
+is answer(asking($pair, GET => $TENANTS))->status, 200, 'a second gateway';
+hold_commits('nobody');
+my $first = jot($nginx, 'in front');
+wait_until 'a change waits for the standby', sub { waiting_for_standby() == 1 };
+my $original = asking($nginx, POST => $TENANTS, %keyed);
+my $visible = q{select count(*) from prov.tenants where email = ?};
+ok silent($nginx, $first, $original), 'one with a key comes behind it';
+hold_commits('');
+is answer($first)->status, 201, 'both are answered in the end';
+is answer($original)->status, 201, 'with what they made';
+is $postgres->value($visible, $keyed{json}{email}), 1, 'once';
+
+hold_commits('nobody');
+my $replay = asking($pair, POST => $TENANTS, %keyed);
+wait_until 'the second with the key waits', sub { waiting_for_standby() };
+ok silent($pair, $replay),
+    'who is told what another has done waits until that is safe, too';
+hold_commits('');
+my $r = answer($replay);
+is $r->status, 201, 'then it is told';
+is $r->header('Idempotent-Replayed'), 'true', 'as what it is: a replay';
+
+# The connection is lost when all is committed but the barrier.
+
+$gate->begin_work;
+$gate->do('lock table lab.notes in access exclusive mode');
+@together = map { jot($nginx, "lost-$_") } 1 .. 3;
+wait_until 'they have been sent', sub {
+    $postgres->value(q{select count(*) from pg_stat_activity
+        where usename = 'prov_partner' and wait_event_type = 'Lock'});
+};
+ok silent($nginx, @together), 'three changes wait';
+hold_commits('nobody');
+$gate->commit;
+wait_until 'the server waits for the standby', sub { waiting_for_standby() };
+ok silent($nginx, @together), 'for the standby';
+
+# pg_terminate_backend() would let the commit go on without the standby, with
+# a warning; the operating system asks nobody
+
+$postgres->kill_backends;
+$postgres->allow(qr/FATAL:  the database system is in recovery mode/,
+    qr/terminated by signal 9/,
+    qr/FATAL:  terminating connection because of crash/);
+wait_until 'PostgreSQL has recovered', sub {
+    eval { $postgres->value('select 1') } || do { $postgres->disconnect; 0 };
+};
+hold_commits('');
+my %codes;
+for (map { answer($_) } @together) {
+    $codes{ $_->code || $_->status }++;
+}
+my $made = $postgres->value(
+    "select count(*) from lab.notes where text like 'lost-%'");
+is_deeply \%codes, { ($made ? (201 => $made) : ()),
+                     ($made < 3 ? (not_committed => 3 - $made) : ()) },
+    'each is told what has become of it';
+
+# Errors are their own.
+
+$gate = gate();
+$gate->begin_work;
+$gate->do('lock table prov.tenants in access exclusive mode');
+my @emails = map { unique_email() } 1 .. 3;
+my @asked = map {
+    asking($nginx, POST => $TENANTS, json => { client_name => 'Acme',
+                                               email => $_ })
+} @emails[0, 0, 1, 1, 2];
+wait_until 'they wait', sub {
+    $postgres->value(q{select count(*) from pg_stat_activity
+        where usename = 'prov_partner' and wait_event_type = 'Lock'});
+};
+ok silent($nginx, @asked), 'five changes wait, two of which cannot be';
+$gate->commit;
+my @answers = map { answer($_) } @asked;
+is_deeply [map { $_->status } @answers], [201, 409, 201, 409, 201],
+    'they fail, and nobody else does';
+is_deeply [map { $_->code } @answers[1, 3]], [('email_taken') x 2],
+    'for their own reason';
+
+# So are those of reads, which share a transaction when they are sent together:
+# here, when the connection has been made.
+
+$postgres->sql(q{
+    create or replace function lab.rest(ctx jsonb, params jsonb, input jsonb,
+        out status int, out body json, out headers jsonb)
+        language plpgsql security definer as $$
+    begin
+        if params ->> 'bytes' = '13' then
+            raise 'An unlucky number.' using errcode = 'PV409',
+                constraint = 'unlucky';
+        end if;
+        status := 200;
+        body := json_build_object('at', txid_current(),
+            'bytes', params -> 'bytes');
+    end $$});
+$postgres->allow(qr/ PV409 .*An unlucky number/);
+
+my $reader = nginx(postgres => $postgres, locations => $lab,
+    database => 'connections 1; queue 64 timeout=60s;');
+$postgres->freeze;
+@asked = map { asking($reader, GET => "/api/lab/rest?bytes=$_") }
+    1, 13, 2, 13, 3, 4;
+$reader->request(GET => '/health/live') for 1 .. 3;
+$postgres->thaw;
+@answers = map { answer($_) } @asked;
+is_deeply [map { $_->status } @answers], [200, 409, 200, 409, 200, 200],
+    'reads that are sent together have their own errors';
+is_deeply [map { $_->json->{bytes} } grep { $_->status == 200 } @answers],
+    [1, 2, 3, 4], 'and their own answers';
+
+$reader = nginx(postgres => $postgres, locations => $lab,
+    database => 'connections 1; queue 64 timeout=60s;');
+$postgres->freeze;
+@asked = map { asking($reader, GET => "/api/lab/rest?bytes=$_") } 1 .. 6;
+$reader->request(GET => '/health/live') for 1 .. 3;
+$postgres->thaw;
+my %transactions = map { answer($_)->json->{at} => 1 } @asked;
+cmp_ok scalar keys %transactions, '<', 6, 'they share transactions';
+
+# Fewer flushes than changes; with "share_commits off", one each.
+
+sub flushes_of {
+    my ($gateway, $n) = @_;
+    my $before = flushes();
+
+    my @jobs = map { my $job = $_; background(sub {
+        my $connection = $gateway->connection;
+
+        for my $i (1 .. $n / 16) {
+            $connection->send_request(POST => '/api/lab/notes', keep => 1,
+                token => token(), json => { text => "flush-$job-$i" });
+            $connection->read_response->status == 201 or die 'no note';
+        }
+        return 1;
+    }) } 1 .. 16;
+
+    $_->finish for @jobs;
+    return flushes() - $before;
+}
+
+my $each = nginx(postgres => $postgres, locations => $lab,
+    database => 'connections 1; share_commits off; queue 64 timeout=60s;');
+my $sharing = nginx(postgres => $postgres, locations => $lab,
+    database => 'connections 1; queue 64 timeout=60s;');
+
+answer(jot($_, 'warm')) for $each, $sharing;
+my ($many, $few) = (flushes_of($each, 320), flushes_of($sharing, 320));
+cmp_ok $few, '<', $many / 2, 'commits that share have fewer flushes';
+
+done_testing;

@@ -19,11 +19,12 @@ my $TENANTS = '/api/provisioning/tenants';
 my $kills   = $ENV{KILLS} || 6;
 
 # Nothing but a commit that waits for it, or a full buffer, brings the log to
-# disk: else the test could not fail.
+# disk, and that takes its time: else the test could hardly fail.
 
 my $postgres = postgres(settings => {
     fsync => 'on', wal_buffers => '16MB', wal_writer_delay => '10s',
-    wal_writer_flush_after => '1GB',
+    wal_writer_flush_after => '1GB', commit_delay => 20_000,
+    commit_siblings => 0,
 });
 $postgres->allow(qr/FATAL:  the database system is (?:starting up|in recovery|not yet accepting)/,
     qr/FATAL:  terminating connection/, qr/terminated by signal 9/);

@@ -73,9 +73,29 @@ sub hold_commits {
 # A session that holds locks, and waits for no standby itself.
 
 sub gate {
+    my ($table) = @_;
     my $session = $postgres->connect_as('postgres');
+
     $session->do('set synchronous_commit = off');
+    $session->begin_work;
+    $session->do("lock table $table in access exclusive mode");
+
     return $session;
+}
+
+
+sub waiting_for_lock {
+    return $postgres->value(q{
+        select count(*) from pg_stat_activity
+        where usename = 'prov_partner' and wait_event_type = 'Lock'});
+}
+
+
+# So many of these tenants can others see.
+
+sub made {
+    return $postgres->value(
+        'select count(*) from prov.tenants where email = any(?)', \@_);
 }
 
 
@@ -123,25 +143,33 @@ is_deeply [map { answer($_)->status } $alone, @shared], [(201) x 4],
 is there('alone') + there('shared-1') + there('shared-2') + there('shared-3'),
     4, 'and they are there';
 
-# The same where they are committed already, and only the barrier waits.
+# The same where they are committed already, and only the barrier waits: one
+# goes ahead alone, the others come while it is under way.
 
-my $gate = gate();
-$gate->begin_work;
-$gate->do('lock table lab.notes in access exclusive mode');
-my @together = map { jot($nginx, "together-$_") } 1 .. 4;
-wait_until 'they have been sent', sub {
-    $postgres->value(q{select count(*) from pg_stat_activity
-        where usename = 'prov_partner' and wait_event_type = 'Lock'});
-};
-ok silent($nginx, @together), 'four changes wait for a lock';
-hold_commits('nobody');
+my $narrow = nginx(postgres => $postgres, locations => $lab,
+    database => 'connections 1; queue 64 timeout=60s; query_timeout 60s;');
+my $gate = gate('lab.notes');
+my $next = gate('prov.tenants');
+my $ahead = jot($narrow, 'ahead');
+wait_until 'it waits for the lock', sub { waiting_for_lock() };
+my @emails = map { unique_email() } 1 .. 3;
+my @together = map {
+    asking($narrow, POST => $TENANTS, json => { client_name => 'Acme',
+                                               email => $_ })
+} @emails;
+ok silent($narrow, $ahead, @together), 'four changes wait for a lock';
 $gate->commit;
+is answer($ahead)->status, 201, 'the first one gets it and is answered';
+wait_until 'the next one waits', sub { waiting_for_lock() };
+hold_commits('nobody');
+$next->commit;
 
 wait_until 'the server waits for the standby', sub { waiting_for_standby() };
-ok silent($nginx, @together), 'what others can see is not answered yet';
+is made(@emails), 3, 'the others are committed, for all to see';
+ok silent($narrow, @together), 'but not answered yet';
 hold_commits('');
-is_deeply [map { answer($_)->status } @together], [(201) x 4],
-    'but when it is safe';
+is_deeply [map { answer($_)->status } @together], [(201) x 3],
+    'that they are when it is safe';
 
 # A key's second request finds what the first has done, and waits as it does.
 
@@ -175,18 +203,24 @@ is $r->header('Idempotent-Replayed'), 'true', 'as what it is: a replay';
 
 # The connection is lost when all is committed but the barrier.
 
-$gate->begin_work;
-$gate->do('lock table lab.notes in access exclusive mode');
-@together = map { jot($nginx, "lost-$_") } 1 .. 3;
-wait_until 'they have been sent', sub {
-    $postgres->value(q{select count(*) from pg_stat_activity
-        where usename = 'prov_partner' and wait_event_type = 'Lock'});
-};
-ok silent($nginx, @together), 'three changes wait';
-hold_commits('nobody');
+$gate = gate('lab.notes');
+$next = gate('prov.tenants');
+$ahead = jot($narrow, 'ahead again');
+wait_until 'it waits for the lock', sub { waiting_for_lock() };
+@emails = map { unique_email() } 1 .. 3;
+@together = map {
+    asking($narrow, POST => $TENANTS, json => { client_name => 'Acme',
+                                               email => $_ })
+} @emails;
+ok silent($narrow, $ahead, @together), 'three changes wait behind another';
 $gate->commit;
+is answer($ahead)->status, 201, 'which is made';
+wait_until 'the next one waits', sub { waiting_for_lock() };
+hold_commits('nobody');
+$next->commit;
 wait_until 'the server waits for the standby', sub { waiting_for_standby() };
-ok silent($nginx, @together), 'for the standby';
+is made(@emails), 3, 'they are committed';
+ok silent($narrow, @together), 'and wait for the standby';
 
 # pg_terminate_backend() would let the commit go on without the standby, with
 # a warning; the operating system asks nobody
@@ -203,33 +237,28 @@ my %codes;
 for (map { answer($_) } @together) {
     $codes{ $_->code || $_->status }++;
 }
-my $made = $postgres->value(
-    "select count(*) from lab.notes where text like 'lost-%'");
+my $made = made(@emails);
 is_deeply \%codes, { ($made ? (201 => $made) : ()),
                      ($made < 3 ? (not_committed => 3 - $made) : ()) },
     'each is told what has become of it';
 
 # Errors are their own.
 
-$gate = gate();
-$gate->begin_work;
-$gate->do('lock table prov.tenants in access exclusive mode');
-my @emails = map { unique_email() } 1 .. 3;
+$gate = gate('prov.tenants');
+@emails = map { unique_email() } 1 .. 3;
 my @asked = map {
     asking($nginx, POST => $TENANTS, json => { client_name => 'Acme',
                                                email => $_ })
 } @emails[0, 0, 1, 1, 2];
-wait_until 'they wait', sub {
-    $postgres->value(q{select count(*) from pg_stat_activity
-        where usename = 'prov_partner' and wait_event_type = 'Lock'});
-};
+wait_until 'they wait', sub { waiting_for_lock() };
 ok silent($nginx, @asked), 'five changes wait, two of which cannot be';
 $gate->commit;
 my @answers = map { answer($_) } @asked;
-is_deeply [map { $_->status } @answers], [201, 409, 201, 409, 201],
-    'they fail, and nobody else does';
-is_deeply [map { $_->code } @answers[1, 3]], [('email_taken') x 2],
-    'for their own reason';
+is_deeply [map { join ' ', sort map { $_->status } @$_ }
+           [@answers[0, 1]], [@answers[2, 3]], [$answers[4]]],
+    ['201 409', '201 409', '201'], 'they fail, and nobody else does';
+is_deeply [map { $_->code } grep { $_->status == 409 } @answers],
+    [('email_taken') x 2], 'for their own reason';
 
 # So are those of reads, which share a transaction when they are sent together:
 # here, when the connection has been made.

@@ -77,7 +77,10 @@ for my $case (
     ["server 127.0.0.1; $conninfo", qr/say in conninfo "sslmode=verify-full"/, 'a network without sslmode'],
     ["$server connections 0;",     qr/invalid number "0" in "connections", expected 1 to 1000/, 'no connections'],
     ["$server connections many;",  qr/invalid number "many" in "connections"/, 'connections that are no number'],
-    ["$server connections 1 depth=2;", qr/expected "pipeline=number"/, 'a wrong parameter of connections'],
+    ["$server connections 1 depth=2;", qr/expected "reads=number", "writes=number", "lists=number" or "pipeline=number"/, 'a wrong parameter of connections'],
+    ["$server connections 4 writes=5;", qr/invalid number "5" in "connections", expected 1 to 4/, 'more for writes than there are'],
+    ["$server connections 4 reads=1 reads=2;", qr/"reads=" is duplicate/, 'a share said twice'],
+    ["$server share_commits maybe;", qr/invalid value "maybe" in "share_commits", expected "on" or "off"/, 'share_commits of neither on nor off'],
     ["$server connections 1 pipeline=0;", qr/invalid number "0" in "connections"/, 'a pipeline of none'],
     ["$server queue 0;",           qr/invalid number "0" in "queue", expected 1 to 1000000/, 'an empty queue'],
     ["$server queue 1 time=2s;",   qr/expected "timeout=time"/, 'a wrong parameter of queue'],
@@ -97,6 +100,8 @@ accepted({ http => "provisioning_database x { $_ $conninfo }" },
          "provisioning_database: $_")
     for 'server unix:/run/postgresql;', 'server unix:/a/.s.PGSQL.5433;',
         "$server server unix:/b backup;", "$server connections 1000 pipeline=1;",
+        "$server connections 9 reads=4 writes=4 lists=1 pipeline=64;",
+        "$server share_commits off;",
         "$server queue 5 timeout=100ms; keepalive_time 10m;";
 
 accepted({ http => "provisioning_database x { $_ "

@@ -114,7 +114,8 @@ sub crowd {
 # the answers to what was being sent.
 
 my $CROWD = 100;
-my $ALONE = 'connections 1 pipeline=200; queue 200 timeout=60s;'
+my $ALONE = 'connections 1 pipeline=200; share_commits off;'
+    . ' queue 200 timeout=60s;'
     . ' query_timeout 60s;';
 my @MADE = (201, '{"made": true}', undef);
 my @delays = map { $_ / 1000 } 2, 4, 8, 16, 32;
@@ -202,7 +203,7 @@ $fake = fake_postgres(sub {
     serve($c, 200, '{}', undef);
 });
 $nginx = nginx(postgres => $fake, locations => $lab,
-    database => 'connections 8; queue 64 timeout=60s;');
+    database => 'connections 8; share_commits off; queue 64 timeout=60s;');
 
 # they are read in one turn, so that as many connections are wanted at once
 

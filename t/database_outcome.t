@@ -239,7 +239,7 @@ $relay2->stall_replies;
 arrived($_) for @before;
 my @waiting = map { creating($_, nginx => $full) } @after;
 settle($full);
-is $full->request(GET => $path, token => token())->code, 'overloaded',
+is creating(unique_email(), nginx => $full)->()->code, 'overloaded',
     'who finds the queue full is turned away';
 lose($relay2);
 is_deeply [map { $_->()->status } @made], [(201) x 4],

@@ -113,7 +113,7 @@ my $postgres = postgres(start => 0);
 my $nginx = nginx(postgres => $postgres,
     database => 'connections 2; queue 64 timeout=400ms;');
 my $patient = nginx(postgres => $postgres,
-    database => 'connections 2; queue 64 timeout=60s;');
+    database => 'connections 2 reads=2; queue 64 timeout=60s;');
 my ($worker) = wait_until 'there is a worker', sub { ($nginx->workers)[0] };
 
 is $nginx->request(GET => '/health/live')->status, 200,

@@ -20,8 +20,9 @@ static ngx_uint_t prov_db_wire_writes(prov_db_query_t *q);
 
 
 /*
- * Nothing need have left this process before prov_db_wire_push().  NGX_ERROR:
- * the connection is of no use any more; the query is on it all the same.
+ * Nothing need have left this process before prov_db_wire_push(), but handlers
+ * of queries that were sent before may run.  NGX_ERROR: the connection is of no
+ * use any more; the query is on it all the same.
  */
 
 ngx_int_t
@@ -48,7 +49,15 @@ prov_db_wire_add(prov_db_conn_t *conn, prov_db_query_t *q)
     conn->closed = q->alone;
     conn->pushing = 1;
 
-    return NGX_OK;
+    /*
+     * Where libpq could not send all it has read what was there: no event
+     * tells of that, and should it find the connection closed by the next
+     * query, it would forget whose answers these are.
+     */
+
+    prov_db_answer(conn);
+
+    return conn->dead ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -147,12 +156,6 @@ prov_db_wire_push(prov_db_conn_t *conn)
     if (!conn->timer.timer_set) {
         ngx_add_timer(&conn->timer, conn->pool->conf->query_timeout);
     }
-
-    /*
-     * Where libpq could not send all it has read what was there: no event
-     * tells of that, and should it find the connection closed by the next
-     * query, it would forget whose answers these are.
-     */
 
     if (prov_db_wire_exchange(conn) != NGX_OK) {
         return NGX_ERROR;

@@ -1,12 +1,17 @@
 /*
- * What a bucket is found by: a digest, so that whatever callers send takes up
- * the same room in a zone, and nobody can make a key that is another's.
+ * What a bucket is found by: what it is for, where that is short, and else a
+ * digest of it, so that whatever callers send takes up the same room in a
+ * zone, and nobody can make a key that is another's.
  */
 
 #include "limit/prov_limit.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+
+
+/* what stands before a short value: zero, its kind, its length */
+#define PROV_LIMIT_HEAD  3
 
 
 /*
@@ -21,6 +26,18 @@ ngx_int_t
 prov_limit_key(u_char *key, u_char kind, ngx_str_t *value, ngx_str_t *more)
 {
     uint64_t  head[2];
+
+    /* an address, the name of a partner */
+
+    if (more == NULL && value->len <= PROV_LIMIT_KEY - PROV_LIMIT_HEAD) {
+        ngx_memzero(key, PROV_LIMIT_KEY);
+
+        key[1] = kind;
+        key[2] = (u_char) value->len;
+        ngx_memcpy(key + PROV_LIMIT_HEAD, value->data, value->len);
+
+        return NGX_OK;
+    }
 
     if (prov_limit_sha256 == NULL) {
         prov_limit_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
@@ -46,6 +63,9 @@ prov_limit_key(u_char *key, u_char kind, ngx_str_t *value, ngx_str_t *more)
         ERR_clear_error();
         return NGX_ERROR;
     }
+
+    /* no digest is what stands above for another value */
+    key[0] |= 1;
 
     return NGX_OK;
 }

@@ -131,7 +131,7 @@ sub count {
 }
 
 
-# An nginx of one process, under valgrind.
+# An nginx of one process, under valgrind, with limits as conf/nginx.conf has.
 
 sub start {
     my ($postgres) = @_;
@@ -156,7 +156,13 @@ END
     my $nginx = Provisioning::Test::nginx(
         postgres => $postgres, master => 'off', leaks => 0,
         database => 'connections 1; query_timeout 60s;',
-        http => 'keepalive_requests 1000000; keepalive_timeout 600s;');
+        http => join("\n    ", 'keepalive_requests 1000000;',
+            'keepalive_timeout 600s;',
+            map { "provisioning_limit_zone $_ 1m;" }
+                qw(address caller partner)),
+        api  => join("\n            ",
+            map { "provisioning_limit $_ rate=100000r/s burst=200000 key=$_;" }
+                qw(address caller partner)));
 
     return $nginx->ready;
 }

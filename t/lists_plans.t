@@ -19,7 +19,8 @@ use JSON::PP ();
 use List::Util qw(max);
 
 my $MANY = 1_000_000;
-my $MOST = 5_000;       # rows that a page may look at
+my $MOST = 5_000;       # rows that a page may look at, and then the first of
+my $MORE = 7;           # the next one, and one of each status to be compared
 my $API = '/api/provisioning/tenants';
 
 my $postgres = postgres(settings => {
@@ -222,8 +223,8 @@ for my $name (qw(created updated)) {
             # made one after the other lie side by side.
 
             cheap("a page from $_ on", from($params, $_), most => { %page,
-                fetched => $MOST + 1, blocks => $name eq 'created' ? 500
-                    : $MOST + 600 }) for $at[0], $at[3];
+                fetched => $MOST + $MORE, blocks => $name eq 'created'
+                    ? 500 : $MOST + 600 }) for $at[0], $at[3];
         }
     }
 }
@@ -275,7 +276,7 @@ for my $filter (
 ) {
     for my $sort (@sorts) {
         my $params = { %$filter, sort => $sort };
-        my %most = (fetched => $MOST + 7, entries => 7 * ($MOST + 1),
+        my %most = (fetched => $MOST + $MORE, entries => 7 * ($MOST + 1),
             sorted => 1, blocks => 5 * $MOST);
 
         cheap('the first page', $params, most => \%most);

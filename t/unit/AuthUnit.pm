@@ -91,7 +91,7 @@ sub compile {
 
     for my $source (grep({ !/prov_auth_sign\.c\z/ } glob "$root/src/auth/*.c"),
         "$root/src/base/prov_json.c", "$root/src/base/prov_json_memory.c",
-        "$root/t/unit/ngx_shim.c", "$root/t/unit/auth_shim.c")
+        (map { "$root/t/unit/$_.c" } qw(ngx_shim ngx_shim_string auth_shim)))
     {
         my ($name) = $source =~ m{([^/]+)\.c$};
 

@@ -2,7 +2,7 @@ package Unit;
 
 # What the tests without a server share (t/schema.t, t/openapi*.t): they build
 # programs of t/unit and t/fuzz with the sources under test and a stand-in for
-# nginx's core (ngx_shim.c), run them, and count what they say.
+# nginx's core (ngx_shim*.c), run them, and count what they say.
 #
 #     compile(qw(base/prov_json schema t/unit/tap.c));
 #     tap('schema_api', build('t/unit/schema_api.c'));
@@ -92,7 +92,9 @@ sub compile {
         'src/event/modules', 'src/os/unix', 'objs'), "$root/src",
         "$root/t/unit";
 
-    for my $source (map { sources($_) } @parts, 't/unit/ngx_shim.c') {
+    for my $source (map { sources($_) } @parts, 't/unit/ngx_shim.c',
+        't/unit/ngx_shim_string.c')
+    {
         my ($name) = $source =~ m{([^/]+)\.c$};
         next if -e "$dir/$name.o";
 

@@ -1,51 +1,23 @@
 /*
- * Path, query and header parameters: decoded strictly, read as what their
- * schemas say they are, validated, and made into the one JSON object that
- * the statement's second argument is.  What is not declared is an error.
+ * Path, query and header parameters: read (prov_request_params_read.c),
+ * validated, and made into the one JSON object that the statement's second
+ * argument is.
  */
 
-#include "request/prov_request.h"
+#include "request/prov_request_params.h"
 #include "base/prov_json_write.h"
 
 
-/* name=value pairs in a query string */
-#define PROV_REQUEST_MAX_ARGS  128
-
 /* how a number, an array or an object is written */
-#define PROV_PARAMS_DUMP       (JSON_COMPACT|JSON_ENCODE_ANY)
+#define PROV_PARAMS_DUMP  (JSON_COMPACT|JSON_ENCODE_ANY)
 
 
-typedef struct {
-    ngx_http_request_t   *request;
-    prov_request_ctx_t   *ctx;
-    json_t              **values;      /* read so far, by parameter */
-    prov_violations_t     violations;
-} prov_params_t;
-
-
-static ngx_int_t prov_params_text(prov_params_t *p, ngx_str_t *text);
 static ngx_int_t prov_params_read(prov_params_t *p);
-static ngx_int_t prov_params_path(prov_params_t *p);
-static void prov_params_tenant(prov_request_ctx_t *ctx);
-static ngx_int_t prov_params_query(prov_params_t *p);
-static ngx_int_t prov_params_pair(prov_params_t *p, u_char *start,
-    u_char *last);
-static ngx_int_t prov_params_list(prov_params_t *p,
-    prov_openapi_parameter_t *param, u_char *start, u_char *last);
-static ngx_int_t prov_params_headers(prov_params_t *p);
 static ngx_int_t prov_params_validate(prov_params_t *p);
 static ngx_int_t prov_params_violated(prov_params_t *p,
     prov_openapi_parameter_t *param, prov_schema_violation_t *violation);
-static prov_openapi_parameter_t *prov_params_find(prov_params_t *p,
-    ngx_str_t *name, ngx_str_t *key);
-static ngx_int_t prov_params_set(prov_params_t *p,
-    prov_openapi_parameter_t *param, ngx_str_t *key, ngx_str_t *value);
-static ngx_int_t prov_params_append(prov_params_t *p,
-    prov_openapi_parameter_t *param, ngx_str_t *value);
-static json_t **prov_params_value(prov_params_t *p,
-    prov_openapi_parameter_t *param);
-static ngx_int_t prov_params_wrong(prov_params_t *p, prov_openapi_in_e in,
-    ngx_str_t *name, const char *code, const char *message);
+static ngx_int_t prov_params_text(prov_params_t *p, ngx_str_t *text);
+static void prov_params_tenant(prov_request_ctx_t *ctx);
 
 
 /* NGX_OK: ctx->args[1] is set; else a problem's status, or NGX_ERROR */
@@ -97,6 +69,99 @@ prov_request_params(ngx_http_request_t *r, prov_request_ctx_t *ctx)
                                "A parameter of the path, the query or the "
                                "headers is not as described; see \"errors\".",
                                &errors);
+}
+
+
+/* NGX_DECLINED: there are violations */
+
+static ngx_int_t
+prov_params_read(prov_params_t *p)
+{
+    if (prov_params_take(p) != NGX_OK || prov_params_validate(p) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return p->violations.n ? NGX_DECLINED : NGX_OK;
+}
+
+
+static ngx_int_t
+prov_params_validate(prov_params_t *p)
+{
+    json_t                    *value;
+    ngx_int_t                  rc;
+    ngx_uint_t                 i, j;
+    prov_schema_report_t       report;
+    prov_schema_violation_t   *violation;
+    prov_openapi_parameter_t  *param;
+
+    param = p->ctx->operation->parameters.elts;
+
+    for (i = 0; i < p->ctx->operation->parameters.nelts; i++) {
+
+        value = p->values[i];
+
+        if (value == NULL) {
+            if (param[i].required
+                && prov_params_wrong(p, param[i].in, &param[i].name,
+                                     "required", "is required")
+                   != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            continue;
+        }
+
+        if (prov_schema_report_init(&report, p->request->pool,
+                                    PROV_REQUEST_VIOLATIONS)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        rc = prov_schema_validate(param[i].schema, value, &report);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        violation = report.violations.elts;
+
+        for (j = 0; j < report.violations.nelts; j++) {
+            if (prov_params_violated(p, &param[i], &violation[j]) != NGX_OK) {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* All that a parameter can be given is text: nobody is told that it was. */
+
+static ngx_int_t
+prov_params_violated(prov_params_t *p, prov_openapi_parameter_t *param,
+    prov_schema_violation_t *violation)
+{
+    ngx_str_t  message;
+
+    static ngx_str_t  given = ngx_string(", not a string");
+
+    message = violation->message;
+
+    if (message.len > given.len
+        && ngx_strncmp(message.data + message.len - given.len, given.data,
+                       given.len)
+           == 0)
+    {
+        message.len -= given.len;
+    }
+
+    return prov_violations_parameter(p->request->pool, &p->violations,
+                                     param->in, &param->name,
+                                     &violation->code, &message);
 }
 
 
@@ -189,43 +254,6 @@ prov_params_text(prov_params_t *p, ngx_str_t *text)
 }
 
 
-/* NGX_DECLINED: there are violations */
-
-static ngx_int_t
-prov_params_read(prov_params_t *p)
-{
-    if (prov_params_path(p) != NGX_OK
-        || prov_params_query(p) != NGX_OK
-        || prov_params_headers(p) != NGX_OK
-        || prov_params_validate(p) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return p->violations.n ? NGX_DECLINED : NGX_OK;
-}
-
-
-static ngx_int_t
-prov_params_path(prov_params_t *p)
-{
-    ngx_uint_t                 i;
-    prov_openapi_parameter_t  *param;
-
-    param = p->ctx->operation->parameters.elts;
-
-    for (i = 0; i < p->ctx->operation->npath; i++) {
-        if (prov_params_set(p, &param[i], NULL, &p->ctx->match->values[i])
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
 /*
  * $provisioning_tenant: only what is valid, since a configuration may put it
  * into a header.
@@ -262,401 +290,4 @@ prov_params_tenant(prov_request_ctx_t *ctx)
         ctx->tenant = *value;
         return;
     }
-}
-
-
-static ngx_int_t
-prov_params_query(prov_params_t *p)
-{
-    u_char      *start, *end, *last;
-    ngx_uint_t   n;
-    ngx_str_t    whole;
-
-    start = p->request->args.data;
-    last = start + p->request->args.len;
-
-    for (n = 0; start < last; start = end + 1) {
-
-        end = ngx_strlchr(start, last, '&');
-        if (end == NULL) {
-            end = last;
-        }
-
-        if (end == start) {
-            continue;
-        }
-
-        if (++n > PROV_REQUEST_MAX_ARGS) {
-            ngx_str_set(&whole, "");
-            return prov_params_wrong(p, PROV_OPENAPI_QUERY, &whole,
-                                     "too_many_parameters",
-                                     "the query string has too many "
-                                     "parameters");
-        }
-
-        if (prov_params_pair(p, start, end) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-prov_params_pair(prov_params_t *p, u_char *start, u_char *last)
-{
-    u_char                    *equals;
-    ngx_int_t                  rc;
-    ngx_str_t                  name, value, key;
-    prov_openapi_parameter_t  *param;
-
-    equals = ngx_strlchr(start, last, '=');
-
-    rc = prov_value_decode(p->request->pool, start, equals ? equals : last,
-                            &name);
-    if (rc == NGX_OK) {
-        rc = prov_value_decode(p->request->pool, equals ? equals + 1 : last,
-                                last, &value);
-    }
-
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    if (rc == NGX_DECLINED) {
-        ngx_str_set(&name, "");
-        return prov_params_wrong(p, PROV_OPENAPI_QUERY, &name, "encoding",
-                                 "the query string has a bad percent-escape, "
-                                 "a NUL, or is not UTF-8");
-    }
-
-    param = prov_params_find(p, &name, &key);
-
-    if (param == NULL) {
-        return prov_params_wrong(p, PROV_OPENAPI_QUERY, &name,
-                                 "unknown_parameter",
-                                 "is not a parameter of this operation");
-    }
-
-    if (param->types == PROV_SCHEMA_ARRAY && !param->explode) {
-        return prov_params_list(p, param, equals ? equals + 1 : last, last);
-    }
-
-    return prov_params_set(p, param, param->deep ? &key : NULL, &value);
-}
-
-
-/* name=a,b: split before it is decoded, so that an item may have a comma */
-
-static ngx_int_t
-prov_params_list(prov_params_t *p, prov_openapi_parameter_t *param,
-    u_char *start, u_char *last)
-{
-    u_char     *end;
-    ngx_str_t   item;
-
-    if (*prov_params_value(p, param)) {
-        return prov_params_wrong(p, param->in, &param->name, "repeated",
-                                 "is given more than once");
-    }
-
-    for ( /* void */ ; start <= last; start = end + 1) {
-
-        end = ngx_strlchr(start, last, ',');
-        if (end == NULL) {
-            end = last;
-        }
-
-        if (prov_value_decode(p->request->pool, start, end, &item) != NGX_OK
-            || prov_params_append(p, param, &item) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-prov_params_headers(prov_params_t *p)
-{
-    u_char                    *name;
-    ngx_int_t                  rc;
-    ngx_str_t                  value;
-    ngx_uint_t                 i;
-    prov_openapi_parameter_t  *param;
-
-    param = p->ctx->operation->parameters.elts;
-
-    for (i = p->ctx->operation->npath;
-         i < p->ctx->operation->parameters.nelts;
-         i++)
-    {
-        if (param[i].in != PROV_OPENAPI_HEADER) {
-            continue;
-        }
-
-        name = ngx_pnalloc(p->request->pool, param[i].name.len);
-        if (name == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_strlow(name, param[i].name.data, param[i].name.len);
-
-        rc = prov_request_header_whole(p->request, (char *) name,
-                                       param[i].name.len, &value);
-
-        if (rc == NGX_DECLINED) {
-            continue;
-        }
-
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        if (!prov_value_utf8(&value)) {
-            rc = prov_params_wrong(p, PROV_OPENAPI_HEADER, &param[i].name,
-                                   "encoding", "is not UTF-8");
-
-        } else {
-            rc = prov_params_set(p, &param[i], NULL, &value);
-        }
-
-        if (rc != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-prov_params_validate(prov_params_t *p)
-{
-    json_t                    *value;
-    ngx_int_t                  rc;
-    ngx_uint_t                 i, j;
-    prov_schema_report_t       report;
-    prov_schema_violation_t   *violation;
-    prov_openapi_parameter_t  *param;
-
-    param = p->ctx->operation->parameters.elts;
-
-    for (i = 0; i < p->ctx->operation->parameters.nelts; i++) {
-
-        value = p->values[i];
-
-        if (value == NULL) {
-            if (param[i].required
-                && prov_params_wrong(p, param[i].in, &param[i].name,
-                                     "required", "is required")
-                   != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
-
-            continue;
-        }
-
-        if (prov_schema_report_init(&report, p->request->pool,
-                                    PROV_REQUEST_VIOLATIONS)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        rc = prov_schema_validate(param[i].schema, value, &report);
-
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        violation = report.violations.elts;
-
-        for (j = 0; j < report.violations.nelts; j++) {
-            if (prov_params_violated(p, &param[i], &violation[j]) != NGX_OK) {
-                return NGX_ERROR;
-            }
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* All that a parameter can be given is text: nobody is told that it was. */
-
-static ngx_int_t
-prov_params_violated(prov_params_t *p, prov_openapi_parameter_t *param,
-    prov_schema_violation_t *violation)
-{
-    ngx_str_t  message;
-
-    static ngx_str_t  given = ngx_string(", not a string");
-
-    message = violation->message;
-
-    if (message.len > given.len
-        && ngx_strncmp(message.data + message.len - given.len, given.data,
-                       given.len)
-           == 0)
-    {
-        message.len -= given.len;
-    }
-
-    return prov_violations_parameter(p->request->pool, &p->violations,
-                                     param->in, &param->name,
-                                     &violation->code, &message);
-}
-
-
-/* For a "deep" parameter, written name[key], key is what the brackets hold. */
-
-static prov_openapi_parameter_t *
-prov_params_find(prov_params_t *p, ngx_str_t *name, ngx_str_t *key)
-{
-    size_t                     len;
-    ngx_uint_t                 i;
-    prov_openapi_parameter_t  *param;
-
-    param = p->ctx->operation->parameters.elts;
-
-    for (i = p->ctx->operation->npath;
-         i < p->ctx->operation->parameters.nelts;
-         i++)
-    {
-        if (param[i].in != PROV_OPENAPI_QUERY) {
-            continue;
-        }
-
-        len = param[i].name.len;
-
-        if (name->len < len
-            || ngx_strncmp(name->data, param[i].name.data, len) != 0)
-        {
-            continue;
-        }
-
-        if (!param[i].deep) {
-            if (name->len == len) {
-                return &param[i];
-            }
-
-            continue;
-        }
-
-        if (name->len > len + 2 && name->data[len] == '['
-            && name->data[name->len - 1] == ']')
-        {
-            key->data = name->data + len + 1;
-            key->len = name->len - len - 2;
-            return &param[i];
-        }
-    }
-
-    return NULL;
-}
-
-
-static ngx_int_t
-prov_params_set(prov_params_t *p, prov_openapi_parameter_t *param,
-    ngx_str_t *key, ngx_str_t *value)
-{
-    json_t  **object;
-
-    if (param->types == PROV_SCHEMA_ARRAY) {
-        return prov_params_append(p, param, value);
-    }
-
-    object = prov_params_value(p, param);
-
-    if (key == NULL) {
-
-        if (*object) {
-            return prov_params_wrong(p, param->in, &param->name, "repeated",
-                                     "is given more than once");
-        }
-
-        *object = prov_value_read(param->types, value);
-
-        return *object ? NGX_OK : NGX_ERROR;
-    }
-
-    if (*object == NULL) {
-        *object = json_object();
-
-        if (*object == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    if (json_object_getn(*object, (char *) key->data, key->len)) {
-        return prov_params_wrong(p, param->in, &param->name, "repeated",
-                                 "is given more than once");
-    }
-
-    return json_object_setn_new(*object, (char *) key->data, key->len,
-                                prov_value_read(PROV_SCHEMA_STRING, value))
-           ? NGX_ERROR : NGX_OK;
-}
-
-
-static ngx_int_t
-prov_params_append(prov_params_t *p, prov_openapi_parameter_t *param,
-    ngx_str_t *value)
-{
-    json_t         **array;
-    ngx_uint_t       types;
-    prov_schema_t   *items;
-
-    array = prov_params_value(p, param);
-
-    if (*array == NULL) {
-        *array = json_array();
-
-        if (*array == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    items = prov_schema_items(param->schema);
-    types = items ? prov_schema_types(items) : PROV_SCHEMA_STRING;
-
-    if (json_array_append_new(*array, prov_value_read(types, value)) != 0) {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/* where the parameter's value is or will be */
-
-static json_t **
-prov_params_value(prov_params_t *p, prov_openapi_parameter_t *param)
-{
-    prov_openapi_parameter_t  *first;
-
-    first = p->ctx->operation->parameters.elts;
-
-    return &p->values[param - first];
-}
-
-
-static ngx_int_t
-prov_params_wrong(prov_params_t *p, prov_openapi_in_e in, ngx_str_t *name,
-    const char *code, const char *message)
-{
-    ngx_str_t  c, m;
-
-    c.data = (u_char *) code;
-    c.len = ngx_strlen(code);
-    m.data = (u_char *) message;
-    m.len = ngx_strlen(message);
-
-    return prov_violations_parameter(p->request->pool, &p->violations, in,
-                                     name, &c, &m);
 }

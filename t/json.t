@@ -17,7 +17,7 @@ use Test::More;
 
 use Unit;
 
-compile(qw(base/prov_json base/prov_json_memory t/unit/tap.c));
+compile(qw(base/prov_json* t/unit/tap.c));
 
 tap('json_memory', build('t/unit/json_memory.c'));
 

@@ -62,8 +62,8 @@ sub suite {
 
 # --- running --------------------------------------------------------------
 
-compile(qw(base/prov_json base/prov_json_memory schema t/unit/tap.c
-           t/unit/schema_tap.c t/unit/schema_cost.c));
+compile(qw(base/prov_json* schema t/unit/tap.c t/unit/schema_tap.c
+           t/unit/schema_cost.c));
 
 for my $name (qw(schema_violations schema_faults schema_api schema_formats
                  schema_patterns schema_limits schema_memory))

@@ -11,7 +11,7 @@
  * which it asserts.  So from the first failure on every allocation fails (no
  * value can be made, and jansson returns), but for what such a buffer may ask
  * for next: that comes out of a small reserve, up to the length that a number
- * or word can have (prov_json.c sees to that), until one has been refused.
+ * or word can have (prov_json_scan.c sees to that), until one has been refused.
  */
 
 #include "base/prov_json_memory.h"

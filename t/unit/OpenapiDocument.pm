@@ -116,7 +116,7 @@ my $program;
 # Call it first.
 
 sub start {
-    compile(qw(base/prov_json base/prov_json_memory schema openapi));
+    compile(qw(base/prov_json* schema openapi));
     $program = build('t/unit/openapi_unit.c');
 
     return;

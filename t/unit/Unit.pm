@@ -4,7 +4,7 @@ package Unit;
 # programs of t/unit and t/fuzz with the sources under test and a stand-in for
 # nginx's core (ngx_shim*.c), run them, and count what they say.
 #
-#     compile(qw(base/prov_json schema t/unit/tap.c));
+#     compile(qw(base/prov_json* schema t/unit/tap.c));
 #     tap('schema_api', build('t/unit/schema_api.c'));
 #     replay('t/fuzz/schema_fuzz.c', 'schema');
 #
@@ -71,7 +71,8 @@ sub run {
 
 my (@cc, @objects);
 
-# Folders and files of src (without ".c"), or files of t (with it).
+# Folders and files of src (without ".c", and perhaps with "*"), or files of t
+# (with it).
 
 sub compile {
     my (@parts) = @_;
@@ -110,7 +111,7 @@ sub sources {
 
     return "$root/$part" if $part =~ /\.c$/;
     return glob "$root/src/$part/*.c" if -d "$root/src/$part";
-    return "$root/src/$part.c";
+    return glob "$root/src/$part.c";
 }
 
 

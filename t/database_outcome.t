@@ -154,29 +154,11 @@ is rows($email), 0, 'when it gets on it cannot commit any more';
 
 # A late original that has got further: its end is waited for.
 
-$postgres->sql(q{
-    create function prov.slow_commit() returns trigger language plpgsql as $$
-    begin
-        perform pg_sleep(substring(new.client_name from 6)::numeric);
-        return null;
-    end $$});
-$postgres->sql(q{
-    create constraint trigger slow_commit after insert on prov.tenants
-        deferrable initially deferred for each row
-        when (new.client_name like 'sleep%')
-        execute function prov.slow_commit()});
-
-
-sub committing {
-    wait_until 'the change is being committed', sub {
-        $postgres->value('select count(*) from pg_stat_activity where'
-            . " usename = 'prov_partner' and wait_event = 'PgSleep'")
-    };
-}
+$postgres->commit_slowly;
 
 $email = unique_email();
 $original = creating($email, name => 'sleep1');
-committing();
+wait_until 'the change is being committed', sub { $postgres->committing };
 $relay->cut;
 is $original->()->status, 201, 'the end of a change that is being committed is awaited';
 is rows($email), 1, 'and it is there';
@@ -184,7 +166,7 @@ is rows($email), 1, 'and it is there';
 $email = unique_email();
 $postgres->allow(qr/ 55P03 .*canceling statement due to lock timeout/);
 $original = creating($email, name => 'sleep6');
-committing();
+wait_until 'the change is being committed', sub { $postgres->committing };
 $relay->cut;
 $r = $original->();
 is_deeply [$r->status, $r->code], [502, 'outcome_unknown'],

@@ -356,29 +356,12 @@ ok $hasty->stop, 'nginx leaves';
 
 # Under way
 
-$postgres->sql(q{
-    create function prov.slow_commit() returns trigger language plpgsql as $$
-    begin
-        perform pg_sleep(substring(new.client_name from 6)::numeric);
-        return null;
-    end $$});
-$postgres->sql(q{
-    create constraint trigger slow_commit after insert on prov.tenants
-        deferrable initially deferred for each row
-        when (new.client_name like 'sleep%')
-        execute function prov.slow_commit()});
-
-sub committing {
-    wait_until 'it is being committed', sub {
-        $postgres->value('select count(*) from pg_stat_activity where'
-            . " usename = 'prov_partner' and wait_event = 'PgSleep'")
-    };
-}
+$postgres->commit_slowly;
 
 ($key, $email) = (new_key(), unique_email());
 $connection = $nginx->connection;
 $connection->send_request(request_of($key, $email, name => 'sleep1'));
-committing();
+wait_until 'it is being committed', sub { $postgres->committing };
 $r = create($key, $email, name => 'sleep1');
 is $r->header('Idempotent-Replayed'), 'true',
     'what comes while the first is under way waits for its answer';
@@ -387,7 +370,7 @@ is said($r), said($connection->read_response), 'and gets it';
 ($key, $email) = (new_key(), unique_email());
 $connection = $nginx->connection;
 $connection->send_request(request_of($key, $email, name => 'sleep5'));
-committing();
+wait_until 'it is being committed', sub { $postgres->committing };
 my $started = time;
 $r = create($key, $email, name => 'sleep5', timeout => 60);
 is_problem $r, 'but not for longer than lock_timeout', 409,

@@ -145,6 +145,7 @@ for one request whose bytes match; C<cuts> says how often that has happened.
 C<start>, C<stop($mode)> (smart, fast, immediate), C<restart($mode)>, C<crash>
 (kill -9), C<freeze> and C<thaw> (it is there and does not move),
 C<kill_backends($role)> (kill -9), C<backends($role)> (pids), C<pid>,
+C<commit_slowly> (what is named "sleep1" for a second) and C<committing>,
 C<sql($text, @values)> (rows as hashes), C<value($text, @values)>,
 C<connect_as($role)> (a DBI handle), C<partner($slug)> (its id), C<server> and
 C<tcp_server> (as nginx.conf has it), C<url($database, $role)>, C<port>,

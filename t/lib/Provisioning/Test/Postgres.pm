@@ -407,6 +407,35 @@ sub thaw {
 }
 
 
+# A new tenant whose name is "sleep" and a number takes that many seconds to be
+# committed; and how many are being so.
+
+sub commit_slowly {
+    my ($self) = @_;
+
+    $self->sql(q{
+        create function prov.slow_commit() returns trigger language plpgsql as $$
+        begin
+            perform pg_sleep(substring(new.client_name from 6)::numeric);
+            return null;
+        end $$});
+    $self->sql(q{
+        create constraint trigger slow_commit after insert on prov.tenants
+            deferrable initially deferred for each row
+            when (new.client_name like 'sleep%')
+            execute function prov.slow_commit()});
+
+    return;
+}
+
+sub committing {
+    my ($self) = @_;
+
+    return $self->value('select count(*) from pg_stat_activity where'
+        . " usename = 'prov_partner' and wait_event = 'PgSleep'");
+}
+
+
 # sql(text, values …): rows as hashes.  As the superuser, a statement at a
 # time, over one connection that lasts until the next stop.
 

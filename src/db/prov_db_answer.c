@@ -7,6 +7,7 @@
 #include "db/prov_db_pool.h"
 
 
+static ngx_uint_t prov_db_answer_due(prov_db_conn_t *conn);
 static void prov_db_answer_result(prov_db_conn_t *conn, PGresult *result);
 static void prov_db_answer_rows(prov_db_query_t *q, PGresult *result);
 static void prov_db_answer_end(prov_db_conn_t *conn);
@@ -34,7 +35,7 @@ prov_db_answer(prov_db_conn_t *conn)
 
     nothing = 0;
 
-    while (!PQisBusy(conn->pg) && conn->nsent && !conn->dead) {
+    while (!PQisBusy(conn->pg) && prov_db_answer_due(conn) && !conn->dead) {
 
         result = PQgetResult(conn->pg);
 
@@ -58,6 +59,15 @@ prov_db_answer(prov_db_conn_t *conn)
 
         prov_db_answer_end(conn);
     }
+}
+
+
+/* What is held has been answered: it waits for a barrier, sent or not. */
+
+static ngx_uint_t
+prov_db_answer_due(prov_db_conn_t *conn)
+{
+    return !ngx_queue_empty(&conn->sent) || !ngx_queue_empty(&conn->answered);
 }
 
 

@@ -279,6 +279,7 @@ prov_db_conn_close(prov_db_conn_t *conn)
     conn->dead = 0;
     conn->prepared = 0;
     conn->open = 0;
+    conn->newest = NULL;
     conn->unflushed = 0;
     conn->closed = 0;
     conn->writing = 0;

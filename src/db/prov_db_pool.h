@@ -123,6 +123,7 @@ typedef struct {
     ngx_queue_t           held;       /* committed, not yet on disk */
     ngx_uint_t            nsent;      /* on the three */
     ngx_uint_t            open;       /* of them, sent since the last Sync */
+    prov_db_query_t      *newest;     /* of these, or before the last Sync */
     ngx_uint_t            unflushed;  /* writes since the last barrier */
 
     prov_db_query_t       barrier;    /* see prov_db_share.c */

@@ -61,9 +61,11 @@ prov_db_share_close(prov_db_conn_t *conn)
 {
     prov_db_query_t  *q;
 
-    q = ngx_queue_data(ngx_queue_last(&conn->sent), prov_db_query_t, queue);
+    q = conn->newest;
 
-    if (!prov_db_shares(q) || conn->unflushed || conn->flushing) {
+    if (!prov_db_shares(q) || conn->unflushed || conn->flushing
+        || q->commands == 0)
+    {
         return NGX_OK;
     }
 
@@ -98,6 +100,7 @@ prov_db_share_flush(prov_db_conn_t *conn)
 
     ngx_queue_insert_tail(&conn->sent, &q->queue);
     conn->nsent++;
+    conn->newest = q;
 
     conn->flushing = 1;
     conn->unflushed = 0;

@@ -39,6 +39,7 @@ prov_db_wire_add(prov_db_conn_t *conn, prov_db_query_t *q)
     }
 
     prov_db_query_sent(q, conn);
+    conn->newest = q;
 
     if (rc != NGX_OK || prov_db_wire_statement(conn, q) != NGX_OK) {
         return NGX_ERROR;
@@ -114,8 +115,9 @@ prov_db_wire_sync(prov_db_conn_t *conn)
 {
     prov_db_query_t  *q;
 
-    q = ngx_queue_data(ngx_queue_last(&conn->sent), prov_db_query_t, queue);
+    /* it may have been answered, but not finished */
 
+    q = conn->newest;
     q->last = 1;
 
     if (prov_db_shares(q) && !q->flushing) {

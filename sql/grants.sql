@@ -9,6 +9,7 @@ grant execute on function
     prov.attempts(jsonb, jsonb, jsonb),
     prov.api_key_find(jsonb, jsonb, jsonb),
     prov.api_key_used(jsonb, jsonb, jsonb),
+    prov.token_bought(jsonb, jsonb, jsonb),
     prov.idempotency_begin(jsonb, jsonb, jsonb),
     prov.idempotency_end(jsonb, bytea, int, json, jsonb),
     prov.dry_run(jsonb, jsonb, jsonb, text, text),

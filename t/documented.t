@@ -96,7 +96,7 @@ my $nobody = '00000000-0000-7000-8000-000000000000';
 
 my %asks = (
     health_ready => 'prov.ready',
-    oauth_token  => 'prov.api_key_find',
+    oauth_token  => 'prov.token_bought',
 );
 
 

@@ -295,6 +295,47 @@ is_deeply $nginx->request(GET =>
     'and no keys';
 
 
+# what is written down of it
+
+sub written { $postgres->sql(q{select a.*, d.subject, d.ip, d.after::text as
+    after from prov.audit a join prov.audit_details d using (chain, seq)
+    where a.operation = 'oauth_token' and a.key_id = ? order by a.seq},
+    $_[0]{api_key}) }
+
+my $noted = make();
+$r = buy(client($noted, scope => 'tenant:read'));
+my $entries = written($noted);
+is @$entries, 1, 'a token that is bought is in the audit, once';
+my $entry = $entries->[0];
+is_deeply [@$entry{qw(partner chain resource resource_id status kind subject
+    issuer ip request_id)}], [($postgres->partner('acme')) x 2, 'token',
+    $noted->{api_key}, 200, 'key', $noted->{api_key}, 'api_keys', '127.0.0.1',
+    $r->header('X-Request-Id')], 'who, with which key, from where'
+    or diag explain $entry;
+is_deeply $nginx->request(GET => "/v2/audit/$entry->{mutation}",
+    token => token())->json->{after},
+    { scope => 'tenant:read', expires_in => 900 }, 'for what and how long';
+my ($signature) = $r->json->{access_token} =~ /([^.]+)\z/;
+is $postgres->value(q{select count(*) from prov.audit_details d
+    where d::text like ? or d::text like ?}, "%$signature%",
+    "%$noted->{key}%"), 0, 'and neither the token nor the key';
+buy(client($noted)) for 1 .. 3;
+is @{ written($noted) }, 4, 'each of several';
+refused(buy(client($noted, scope => 'billing:read')), 400, 'invalid_scope',
+    'one that is not given');
+is @{ written($noted) }, 4, 'is not among them';
+is $nginx->request(GET => '/v2/audit/verify', token => token())
+    ->json->{valid}, JSON::PP::true, 'the chain holds';
+
+# the worker remembers the key, the database knows better
+
+$postgres->sql('update prov.api_keys set revoked_at = now(), version = version
+    + 1 where id = ?', $noted->{api_key});
+$r = buy(client($noted));
+refused($r, 401, 'invalid_client', 'a key that was revoked this moment');
+is @{ written($noted) }, 4, 'and that is no token';
+
+
 # the key's end is the token's
 
 $bought = buy(client($key))->json;

@@ -276,6 +276,27 @@ my ($shown) = @{ $r->json->{data} };
 is_deeply [@$shown{qw(resource resource_id outcome)},
     $shown->{principal}{subject}], ['partner', $id, 'success', 'operator-1'],
     'which says what was done to whom, and by whom';
+for my $case (['', sub { $_->{resource_id} eq $id }],
+    ['&operation=partner_suspend', sub { $_->{operation} eq
+        'partner_suspend' && $_->{resource_id} eq $id }])
+{
+    my ($more, $wanted) = @$case;
+    my @all = grep { ($_->{resource_id} || '') eq $id && $wanted->() }
+        @{ $nginx->request(GET => "$audit?limit=100", %support)
+            ->json->{data} };
+    is_deeply [map { $_->{audit} } @{ $nginx->request(
+        GET => "$audit?partner=$id&limit=100$more", %support)->json->{data} }],
+        [map { $_->{audit} } @all],
+        "what was done to one partner is found by it$more";
+    cmp_ok scalar @all, '>', 0, '… and it is something' unless $more;
+}
+is_deeply $nginx->request(GET => "$audit?partner=$nobody", %support)
+    ->json->{data}, [], 'and to one that there is not, nothing';
+my ($link) = $nginx->request(GET => "$audit?partner=$id&limit=1", %support)
+    ->header('Link') =~ /\A<(.*)>; rel="next"\z/;
+like $link, qr/[?&]partner=$id&/, 'links keep the filter';
+is $nginx->request(GET => "$audit?partner=acme", %support)->code,
+    'invalid_parameters', 'a partner is named by its id';
 is $nginx->request(GET => "$audit/$shown->{audit}", %support)
     ->json->{after}{partner}, $id, 'and how it was then';
 is $nginx->request(GET => "$audit/verify", %support)->json->{valid},
@@ -426,6 +447,27 @@ is with_key($root, GET => $tenants)->code, 'key_invalid',
     'an operator\'s key is none on the partners\' side';
 is with_key($key->{key}, GET => $partners)->code, 'key_invalid',
     'nor a partner\'s on this one';
+
+my ($watch) = map { join '-', unpack 'A8A4A4A4A12', substr $_, 3, 32 } $reads;
+my $used = sub { $postgres->value('select last_used_at from prov.api_keys
+    where id = ?', $watch) };
+my $noted = wait_until 'the use of a key is noted', $used;
+$postgres->sql(q{update prov.api_keys set last_used_at = last_used_at
+    - interval '50 seconds' where id = ?}, $watch);
+$noted = $used->();
+for (1 .. 3) {
+    with_key($reads, GET => $partners);
+    select undef, undef, undef, 0.5;
+}
+is $used->(), $noted, 'a use within the minute is not';
+$postgres->sql(q{update prov.api_keys set last_used_at = last_used_at
+    - interval '50 seconds' where id = ?}, $watch);
+wait_until 'one after it is', sub {
+    with_key($reads, GET => $partners);
+    $used->() gt $noted;
+};
+ok 1, 'one after it is noted again';
+
 $postgres->value('select prov.operator_key_revoke(?)', $root);
 is with_key($root, GET => $partners)->code, 'key_revoked',
     'revoked at psql, it lets nobody in from the next request on';

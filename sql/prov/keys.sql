@@ -294,9 +294,17 @@ create or replace function prov.api_key_used(request jsonb, params jsonb,
     language plpgsql security definer
 as $$
 begin
-    -- Nobody waits for it, and it waits for nobody.
+    -- Nobody waits for it, and it waits for nobody.  An operator's key has no
+    -- partner, and is open to the login of its own surface only.
 
-    perform set_config('prov.partner', request ->> 'partner', true);
+    perform set_config('prov.partner', coalesce(request ->> 'partner', ''),
+        true);
+
+    if request ->> 'partner' is null
+       and pg_has_role(session_user, 'prov_operator', 'member')
+    then
+        perform set_config('prov.key', request ->> 'key', true);
+    end if;
 
     update prov.api_keys as k
     set last_used_at = now()
@@ -306,6 +314,8 @@ begin
             and (u.last_used_at is null
                  or u.last_used_at <= now() - interval '1 minute')
         for update skip locked);
+
+    perform set_config('prov.key', '', true);
 
     status := 204;
 end
@@ -409,3 +419,25 @@ $$;
 
 comment on function prov.refusal(jsonb, jsonb, jsonb) is
     'Why prov.enter() has returned no row to a caller who came with a key.';
+
+
+create or replace function prov.token_bought(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language plpgsql security definer
+as $$
+declare
+    key constant uuid := ctx #>> '{principal,key}';
+begin
+    -- never the token, which the gateway signs when this is committed
+
+    status := 200;
+    body := json_build_object('scope', params -> 'scope',
+        'expires_in', params -> 'expires_in');
+
+    perform prov.record(ctx, 'token', key, null, status, null, body, null);
+end
+$$;
+
+comment on function prov.token_bought(jsonb, jsonb, jsonb) is
+    'Records that a token is given for an API key, for which scope and how '
+    'long.';

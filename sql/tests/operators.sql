@@ -146,6 +146,45 @@ select is(pg_temp.refusal($$ select prov.operator_key_add('By the owner') $$,
     'prov_owner'), '', 'a member of prov_owner may make one');
 
 
+-- what was done to a partner, found in the audit
+
+create function pg_temp.plan_of_audit() returns text
+    language plpgsql
+as $$
+declare
+    line text;
+    plan text := '';
+begin
+    perform set_config('prov.partner',
+        'ffffffff-ffff-ffff-ffff-ffffffffffff', true);
+    set local role prov_api;
+    set local plan_cache_mode = force_generic_plan;
+    set local enable_seqscan = off;  -- as role prov_operator has it
+    execute 'prepare w(uuid, timestamptz, uuid) as select a.*
+        from prov.audit a
+        where a.partner = ''ffffffff-ffff-ffff-ffff-ffffffffffff''
+            and a.resource_id = $1 and (a.at, a.mutation) <= ($2, $3)
+        order by a.at desc, a.mutation desc';
+    for line in execute 'explain (costs off) execute w(
+        ''00000000-0000-7000-8000-00000000000a'', now(),
+        ''00000000-0000-7000-8000-00000000000a'')'
+    loop
+        plan := plan || line || E'\n';
+    end loop;
+    deallocate w;
+    reset role;
+    return plan;
+end
+$$;
+
+select matches(pg_temp.plan_of_audit(), 'Index Scan Backward using '
+    'audit_of_operated on audit a\n +Index Cond: \(\(resource_id = \$1\) '
+    'AND \(ROW\(at, mutation\) <= ', 'by an index of its own');
+select ok(pg_get_functiondef('prov.audit_page'::regproc) like
+    '%where a.partner = ''ffffffff-ffff-ffff-ffff-ffffffffffff''%and '
+    'a.resource_id = partner_%', 'which the list asks for');
+
+
 -- counting
 
 select o.body ->> 'partner' as small

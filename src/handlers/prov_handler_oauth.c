@@ -238,7 +238,7 @@ prov_oauth_decide(ngx_http_request_t *r, ngx_int_t rc,
                                 "key.");
     }
 
-    return prov_oauth_sign(r, oauth, identity);
+    return prov_oauth_record(r, oauth, identity);
 }
 
 

@@ -40,11 +40,17 @@ ngx_int_t prov_oauth_form(ngx_http_request_t *r, prov_oauth_form_t *form,
     const char **what);
 
 /*
- * Signs a token with the scopes that have been found and answers it.
- * NGX_AGAIN: that comes later; else what to finalize with.
+ * Records that a token with the scopes that have been found is given for this
+ * key; then signs and answers it.  NGX_AGAIN: that comes later; else what to
+ * finalize with.
  */
-ngx_int_t prov_oauth_sign(ngx_http_request_t *r, prov_oauth_t *oauth,
+ngx_int_t prov_oauth_record(ngx_http_request_t *r, prov_oauth_t *oauth,
     prov_auth_identity_t *identity);
+ngx_int_t prov_oauth_sign(ngx_http_request_t *r, prov_oauth_t *oauth);
+
+/* the scopes with blanks between them, and at most how many bytes that is */
+u_char *prov_oauth_scope(u_char *p, prov_oauth_t *oauth);
+size_t prov_oauth_scope_len(prov_oauth_t *oauth);
 
 /* RFC 6749, section 5.2; both texts are literals without quotation marks */
 ngx_int_t prov_oauth_error(ngx_http_request_t *r, ngx_uint_t status,

@@ -13,7 +13,6 @@
 
 static ngx_int_t prov_oauth_answer(ngx_http_request_t *r,
     prov_oauth_t *oauth);
-static u_char *prov_oauth_scope(u_char *p, prov_oauth_t *oauth);
 static ngx_int_t prov_oauth_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *body);
 
@@ -26,16 +25,8 @@ static void prov_oauth_wait(ngx_http_request_t *r);
 
 
 ngx_int_t
-prov_oauth_sign(ngx_http_request_t *r, prov_oauth_t *oauth,
-    prov_auth_identity_t *identity)
+prov_oauth_sign(ngx_http_request_t *r, prov_oauth_t *oauth)
 {
-    if (prov_auth_sign_prepare(oauth->signer, identity, oauth->scopes,
-                               oauth->nscopes, &oauth->signing)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
 #if (NGX_THREADS)
 
     if (oauth->signer->keys[0].rsa) {
@@ -55,10 +46,9 @@ prov_oauth_sign(ngx_http_request_t *r, prov_oauth_t *oauth,
 static ngx_int_t
 prov_oauth_answer(ngx_http_request_t *r, prov_oauth_t *oauth)
 {
-    u_char      *p;
-    size_t       len;
-    ngx_str_t    body;
-    ngx_uint_t   i;
+    u_char     *p;
+    size_t      len;
+    ngx_str_t   body;
 
     if (oauth->signing.token == NULL) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -71,11 +61,7 @@ prov_oauth_answer(ngx_http_request_t *r, prov_oauth_t *oauth)
     len = ngx_strlen(oauth->signing.token)
           + sizeof("{\"access_token\":\"\",\"token_type\":\"Bearer\","
                    "\"expires_in\":,\"scope\":\"\"}")
-          + NGX_TIME_T_LEN;
-
-    for (i = 0; i < oauth->nscopes; i++) {
-        len += oauth->scopes[i].len + 1;
-    }
+          + NGX_TIME_T_LEN + prov_oauth_scope_len(oauth);
 
     p = ngx_pnalloc(r->pool, len);
     if (p == NULL) {
@@ -98,7 +84,7 @@ prov_oauth_answer(ngx_http_request_t *r, prov_oauth_t *oauth)
 
 /* of characters that need no escape */
 
-static u_char *
+u_char *
 prov_oauth_scope(u_char *p, prov_oauth_t *oauth)
 {
     ngx_uint_t  i;
@@ -112,6 +98,22 @@ prov_oauth_scope(u_char *p, prov_oauth_t *oauth)
     }
 
     return p;
+}
+
+
+size_t
+prov_oauth_scope_len(prov_oauth_t *oauth)
+{
+    size_t      len;
+    ngx_uint_t  i;
+
+    len = 0;
+
+    for (i = 0; i < oauth->nscopes; i++) {
+        len += oauth->scopes[i].len + 1;
+    }
+
+    return len;
 }
 
 

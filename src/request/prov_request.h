@@ -68,6 +68,7 @@ typedef struct {
     ngx_uint_t                  ready;     /* statement */
     ngx_uint_t                  refusal;   /* statement */
     ngx_uint_t                  attempts;  /* statement */
+    ngx_uint_t                  token;     /* statement */
     ngx_str_t                   inventory; /* prov.ready's first argument */
     void                       *threads;   /* ngx_thread_pool_t * */
 } prov_request_service_t;
@@ -173,6 +174,14 @@ typedef struct prov_request_ctx_s     prov_request_ctx_t;
 typedef struct prov_request_stream_s  prov_request_stream_t;
 typedef struct prov_request_check_s  prov_request_check_t;
 
+/*
+ * A handler's change was committed (known), or its caller was not let in.
+ * NGX_DONE: the answer comes later; else what to finalize with.
+ */
+typedef ngx_int_t (*prov_request_then_pt)(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_uint_t known);
+
+
 struct prov_request_ctx_s {
     prov_request_conf_t        *conf;      /* of the access phase */
     ngx_str_t                   id;        /* request id */
@@ -187,7 +196,9 @@ struct prov_request_ctx_s {
     ngx_uint_t                  rounds;    /* of validating results */
     prov_auth_identity_t       *identity;
     prov_request_lookup_t       lookup;    /* of an API key */
-    void                       *handling;  /* a handler's own */
+    void                       *handling;  /* a handler's own, which goes on
+                                              with what follows: */
+    prov_request_then_pt        then;      /* NULL: answers are sent */
     ngx_str_t                   tenant;
     prov_request_room_t        *rooms;     /* of the limits that counted */
     ngx_uint_t                  nrooms;

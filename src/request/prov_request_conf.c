@@ -14,7 +14,7 @@
 
 
 /* the newest of sql/migrations that this release needs */
-#define PROV_REQUEST_SCHEMA  9
+#define PROV_REQUEST_SCHEMA  10
 
 
 static ngx_int_t prov_service_call(ngx_conf_t *cf,
@@ -46,6 +46,7 @@ prov_request_service(ngx_conf_t *cf, prov_openapi_api_t *api,
     prov_openapi_operation_t  *op;
 
     static ngx_str_t  outcome = ngx_string("prov.outcome(e.ctx, $2, $3)");
+    static ngx_str_t  token = ngx_string("prov.token_bought(e.ctx, $2, $3)");
 
     service = ngx_pcalloc(cf->pool, sizeof(prov_request_service_t));
     if (service == NULL) {
@@ -78,6 +79,8 @@ prov_request_service(ngx_conf_t *cf, prov_openapi_api_t *api,
 
     if (prov_service_statement(cf, service, &outcome, &service->outcome)
         != NGX_OK
+        || prov_service_statement(cf, service, &token, &service->token)
+           != NGX_OK
         || prov_service_refusal(cf, service) != NGX_OK
         || prov_service_attempts(cf, service) != NGX_OK
         || prov_service_ready(cf, service) != NGX_OK)

@@ -305,6 +305,7 @@ prov_keys_learn(prov_keys_entry_t *entry, prov_db_query_t *q)
 void
 prov_request_key_used(prov_request_keys_t *keys, prov_auth_apikey_t *key)
 {
+    u_char             *p;
     prov_db_query_t    *q;
     prov_keys_entry_t  *entry;
 
@@ -314,9 +315,7 @@ prov_request_key_used(prov_request_keys_t *keys, prov_auth_apikey_t *key)
 
     entry = prov_keys_lookup(keys, key->identity->key.data);
 
-    if (entry == NULL || entry->use
-        || key->identity->partner.len != PROV_AUTH_APIKEY_ID)
-    {
+    if (entry == NULL || entry->use) {
         return;
     }
 
@@ -328,8 +327,15 @@ prov_request_key_used(prov_request_keys_t *keys, prov_auth_apikey_t *key)
     /* until the next look-up says so */
     key->used = ngx_time();
 
-    *ngx_sprintf(entry->note, "{\"key\":\"%V\",\"partner\":\"%V\"}",
-                 &key->identity->key, &key->identity->partner) = '\0';
+    p = ngx_sprintf(entry->note, "{\"key\":\"%V\"", &key->identity->key);
+
+    /* an operator's has none */
+
+    if (key->identity->partner.len == PROV_AUTH_APIKEY_ID) {
+        p = ngx_sprintf(p, ",\"partner\":\"%V\"", &key->identity->partner);
+    }
+
+    *ngx_sprintf(p, "}") = '\0';
 
     q->values[0] = (const char *) entry->note;
     q->values[1] = NULL;

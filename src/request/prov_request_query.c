@@ -149,6 +149,10 @@ prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 
     case PROV_DB_COMMITTED:
 
+        if (ctx->then) {
+            return ctx->then(r, ctx, PQntuples(q->result) == 1);
+        }
+
         if (PQntuples(q->result) == 0 && ctx->identity
             && ctx->identity->key.len && !ctx->refusal)
         {
@@ -262,7 +266,8 @@ prov_request_outcome(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     if (q->status == PROV_DB_COMMITTED && PQntuples(q->result) == 1) {
 
         if (ngx_strcmp(PQgetvalue(q->result, 0, 0), "0") != 0) {
-            return prov_request_respond(r, ctx, q->result);
+            return ctx->then ? ctx->then(r, ctx, 1)
+                             : prov_request_respond(r, ctx, q->result);
         }
 
         if (prov_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "not_committed",

@@ -31,7 +31,7 @@ begin
     if was.status <> 'deleted' then
         wanted.status := 'deleted';
         wanted.deleted_from := was.status;
-        wanted.deleted_at := clock_timestamp();
+        wanted.deleted_at := greatest(clock_timestamp(), was.updated_at);
         wanted.purge_after := wanted.deleted_at + prov.purge_after();
     end if;
 

@@ -79,7 +79,7 @@ begin
             update prov.idempotency as i
             set created_at = now(), request = asked,
                 mutation = (ctx ->> 'mutation')::uuid, tenant = null,
-                status = null, body = null, headers = null
+                status = null, body = null, headers = null, names = false
             where i.id = earlier.id and i.created_at = earlier.created_at;
 
             continue when not found;
@@ -181,7 +181,9 @@ begin
 
     update prov.idempotency as i
     set status = idempotency_end.status, body = kept,
-        headers = idempotency_end.headers, tenant = whose
+        headers = idempotency_end.headers, tenant = whose,
+        names = whose is null and coalesce(kept::text like '%"tenant"%',
+            false)
     where i.id = begun;
 end
 $$;
@@ -190,3 +192,57 @@ comment on function prov.idempotency_end(jsonb, bytea, int, json, jsonb) is
     'Keeps what the operation has answered, for the key that was begun, and '
     'passes it on.  Errors of ours (5xx) and 429 are not kept, nor are '
     'secrets.';
+
+
+-- A kept answer that is about no single tenant stays, so that its key still
+-- fences the change; what it says of one that is purged goes.
+
+create or replace function prov.answer_without(body json, whose uuid)
+    returns json
+    language plpgsql stable
+as $$
+declare
+    gone constant jsonb := jsonb_build_object('type', 'about:blank',
+        'title', 'Gone', 'status', 410, 'code', 'tenant_purged',
+        'detail', 'The tenant was removed for good.');
+    rest jsonb := body;
+begin
+    if (rest ->> 'tenant') = whose::text then
+        rest := rest - 'tenant';
+    end if;
+
+    if jsonb_typeof(rest -> 'results') = 'array' then
+        rest := jsonb_set(rest, '{results}', (
+            select coalesce(jsonb_agg(case
+                    when r.item ->> 'tenant' = whose::text then
+                        jsonb_build_object('index', r.item -> 'index',
+                            'status', 410, 'problem', gone)
+                    when r.item #>> '{problem,tenant}' = whose::text then
+                        r.item #- '{problem,tenant}'
+                    else r.item end order by r.n), '[]')
+            from jsonb_array_elements(rest -> 'results') with ordinality
+                 as r (item, n)));
+    end if;
+
+    return rest;
+end
+$$;
+
+comment on function prov.answer_without(json, uuid) is
+    'An answer that names tenants without one that was purged.';
+
+
+create or replace function prov.idempotency_forget(whose uuid)
+    returns void
+    language plpgsql
+as $$
+begin
+    update prov.idempotency as i
+    set body = prov.answer_without(i.body, whose)
+    where i.names and position(whose::text in i.body::text) > 0;
+end
+$$;
+
+comment on function prov.idempotency_forget(uuid) is
+    'Takes a tenant out of the kept answers to its partner that name it among '
+    'others.';

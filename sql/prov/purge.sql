@@ -107,6 +107,8 @@ begin
         end if;
     end loop;
 
+    perform prov.idempotency_forget(tenant.id);
+
     insert into prov.purges (tenant, partner, mutation, kind, subject, issuer,
         key_id, removed)
     values (tenant.id, tenant.partner, (ctx ->> 'mutation')::uuid,

@@ -85,11 +85,16 @@ declare
 begin
     -- What changes nothing is no new version, so that a caller who repeats
     -- himself does not disturb others.  The clock rather than now(), which
-    -- may be before a change that this one has waited for.
+    -- may be before a change that this one has waited for; read once: a status
+    -- that changes has read it.
 
     if wanted is distinct from was then
         wanted.version := was.version + 1;
-        wanted.updated_at := greatest(clock_timestamp(), was.updated_at);
+        wanted.updated_at := case
+            when wanted.status = was.status or was.status = 'deleted'
+                then greatest(clock_timestamp(), was.updated_at)
+            when wanted.status = 'deleted' then wanted.deleted_at
+            else wanted.status_changed_at end;
     end if;
 
     begin
@@ -166,7 +171,7 @@ begin
 
     wanted.status := target;
     wanted.status_reason := reason;
-    wanted.status_changed_at := clock_timestamp();
+    wanted.status_changed_at := greatest(clock_timestamp(), was.updated_at);
     wanted.suspended_from := case when target = 'suspended' then was.status
                              end;
 

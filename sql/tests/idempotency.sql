@@ -259,6 +259,14 @@ select matches(pg_temp.plan('prov_partner',
     '->  Result\n +One-Time Filter: \(b\.begun IS NOT NULL\)\n'
     ' +->  Function Scan on tenant_create',
     'the operation is not run when the key is not new');
+select matches(pg_temp.plan('prov_partner', replace(
+        pg_temp.statement('configuration_update'),
+        'partner.configuration_update(e.ctx, $2, $3)',
+        'prov.validated(e.ctx, $2, $3, ''partner'', ''configuration_update'')'),
+        '''{}'', ''{}'', ''{}'''),
+    '->  Result\n +One-Time Filter: \(b\.begun IS NOT NULL\)\n'
+    ' +->  Function Scan on validated',
+    'nor one whose result is validated');
 select matches(pg_temp.plan('prov_api', $$ select i.* from prov.idempotency i
         where i.id = $1 and 0 < $2 $$, '''x'', 1'),
     'Index Scan using idempotency_key_taken on idempotency i',
@@ -275,6 +283,12 @@ select matches(pg_temp.plan('prov_api', $$ select i.id
     'Index Scan using idempotency_oldest_first on idempotency i\n'
     ' +Index Cond: \(\(partner = .* AND \(created_at < ',
     'the oldest are found by their age');
+select matches(pg_temp.plan('prov_api', $$ update prov.idempotency i
+        set headers = null
+        where i.names and position('x' in i.body::text) > $2
+            and $1 is not null $$, '''x'', 1'),
+    'Index Scan using idempotency_that_names on idempotency i\n'
+    ' +Index Cond: \(partner = ', 'and those that name tenants by that');
 
 select * from finish();
 rollback;

@@ -146,6 +146,14 @@ given('/show?text=' . 'x' x 3000, '{"text": "' . 'x' x 3000 . '"}',
 # Numbers and truth
 
 given('/show?integer=0', '{"integer": 0}', 'an integer');
+given("/show?integer=$_", qq({"integer": $_}), "$_ is as exact")
+    for qw(1000000000000000 -1000000000000000 9007199254740993
+           999999999999999999 1000000000000000000 9223372036854775807
+           -9223372036854775808);
+refused("/show?integer=$_", "$_ is beyond 64 bits",
+    violation([query => 'integer'], 'type', 'must be an integer'))
+    for qw(9223372036854775808 -9223372036854775809 9999999999999999999
+           18446744073709551617 10000000000000000000 99999999999999999999);
 given('/show?integer=-17', '{"integer": -17}', 'a negative one');
 given('/show?integer=999999999999999', '{"integer": 999999999999999}',
     'a large one');
@@ -162,7 +170,7 @@ given('/show?small=5&flag=true&text=x',
 refused("/show?integer=$_", "'$_' is no integer",
     bad('integer', 'must be an integer'))
     for '', 'one', '1.0', '01', '+1', '-', '--1', '%201', '1e2',
-        '0x1', '1000000000000000', '1,2', 'null', 'true', '%D9%A1';
+        '0x1', '9223372036854775808', '1,2', 'null', 'true', '%D9%A1';
 refused("/show?number=$_", "'$_' is no number",
     bad('number', 'must be a number'))
     for '', 'x', '.5', '5.', '1e999', 'NaN', 'Infinity', '1' x 33 . '.5',

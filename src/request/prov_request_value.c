@@ -51,17 +51,20 @@ prov_value_read(ngx_uint_t types, ngx_str_t *value)
 }
 
 
-/* decimal, no sign but "-", no leading zeros, within 15 digits */
+/* decimal, no sign but "-", no leading zeros, within 64 bits */
 
 static ngx_uint_t
 prov_value_integer(ngx_str_t *value, json_int_t *n)
 {
-    size_t      i, start;
-    json_int_t  number;
+    size_t    i, start;
+    uint64_t  number, most;
 
     start = (value->len && value->data[0] == '-') ? 1 : 0;
+    most = (uint64_t) INT64_MAX + start;
 
-    if (value->len - start == 0 || value->len - start > 15
+    /* 19 digits do not go beyond twice that */
+
+    if (value->len - start == 0 || value->len - start > 19
         || (value->data[start] == '0' && value->len - start > 1))
     {
         return 0;
@@ -77,7 +80,11 @@ prov_value_integer(ngx_str_t *value, json_int_t *n)
         number = number * 10 + (value->data[i] - '0');
     }
 
-    *n = start ? -number : number;
+    if (number > most) {
+        return 0;
+    }
+
+    *n = start ? (json_int_t) (0 - number) : (json_int_t) number;
 
     return 1;
 }

@@ -126,7 +126,7 @@ is_problem $r, 'what is not as described makes none', 400, 'invalid_body',
     errors => '[' . join(',',
         violation('/tenants/1/email', 'format', 'must be an e-mail address'),
         violation('/tenants/2/slug', 'pattern',
-            'must match the pattern "^[a-z0-9-]+$"')) . ']';
+            'must be of a to z, 0 to 9 and hyphens')) . ']';
 is bulk([])->status, 400, 'nor does an empty list';
 is $nginx->request(POST => "$path/bulk", token => token(),
        json => { atomic => $true })->status, 400, 'or none';
@@ -156,6 +156,28 @@ my $again = bulk(\@once, %key);
 is $again->body, $r->body, 'it is made once';
 is $again->header('Idempotent-Replayed'), 'true', 'and answered again';
 is bulk([tenant()], %key)->status, 422, 'the key is good for nothing else';
+
+# What a purge takes out of an answer that is kept; the key stays one.
+
+my %purged = (headers => { 'Idempotency-Key' => 'bulk-purged' });
+my @some = (tenant(), tenant(), tenant(email => $wanted[1]{email}));
+push @some, tenant(email => $some[0]{email});
+my ($one, $two) = map { $_->{tenant} } @{ bulk(\@some, %purged)
+    ->json->{results} };
+my ($old) = map { $_->{tenant} } @{ $nginx->request(GET =>
+    "$path?email=$wanted[1]{email}", token => token())->json->{data} };
+is $nginx->request(DELETE => "$path/$_?purge=true", token => token())->status,
+    200, 'a tenant of several is purged' for $one, $old;
+$r = bulk(\@some, %purged);
+is $r->header('Idempotent-Replayed'), 'true', 'the key still fences them';
+unlike $r->body, qr/$_/, 'what is gone is in no kept answer' for $one, $old;
+is_deeply [map { [@$_{qw(index status)}, $_->{tenant} || $_->{problem}{code}] }
+    @{ $r->json->{results} }], [[0, 410, 'tenant_purged'], [1, 201, $two],
+    [2, 409, 'email_taken'], [3, 409, 'email_taken']],
+    'the others are told as they were';
+is $postgres->value('select count(*) from prov.idempotency where'
+    . " body::text like ? or body::text like ?", "%$one%", "%$old%"), 0,
+    'nor in any other';
 
 $rows = rows();
 $r = bulk([tenant(), tenant()], query => '?dry_run=true');

@@ -184,7 +184,13 @@ is call(POST => $one, '/suspend')->code, 'body_required',
     'a suspension has a reason';
 for ([{}, 'required', 'is required'],
      [{ reason => '' }, 'min_length', 'must be at least 1 character long'],
-     [{ reason => " \t" }, 'pattern', 'must match the pattern "\S"'],
+     [{ reason => '  ' }, 'pattern', 'must not be blank'],
+     [{ reason => "so\x{200b}" }, 'pattern', 'must have no control '
+        . 'characters but tabs and line breaks, and none that are invisible '
+        . 'or change the direction of text'],
+     [{ reason => "so\b" }, 'pattern', 'must have no control '
+        . 'characters but tabs and line breaks, and none that are invisible '
+        . 'or change the direction of text'],
      [{ reason => 'x' x 501 }, 'max_length',
       'must be at most 500 characters long'],
      [{ reason => undef }, 'type', 'must be a string, not null'])

@@ -9,7 +9,7 @@ select * from pg_temp.call('partner.tenant_create',
         "id": "0194f0a0-0000-7000-8000-000000000001",
         "mutation": "0194f0a0-0000-7000-8000-0000000000ff"}'),
     '{}', '{"client_name": "Ä \"quoted\" \\ name", "email": "Mail@Example.com",
-        "phone_number": "+49 30 1", "industry": "IT\n", "slug": "wished",
+        "phone_number": "+49 30 1", "industry": "I\\T", "slug": "wished",
         "external_id": "crm/1", "metadata": {"plan": "gold", "a b": ""}}');
 
 select is(status, 201, 'a tenant is made') from made;
@@ -18,7 +18,7 @@ select is(body::text,
     '"client_name": "Ä \"quoted\" \\ name", '
     '"company_name": "Ä \"quoted\" \\ name", '
     '"email": "Mail@Example.com", "phone_number": "+49 30 1", '
-    '"industry": "IT\n", "slug": "wished", "external_id": "crm/1", '
+    '"industry": "I\\T", "slug": "wished", "external_id": "crm/1", '
     '"status": "active", "status_reason": null, "status_changed_at": "'
         || prov.rfc3339(now()::timestamptz(3)) || '", '
     '"metadata": {"a b": "", "plan": "gold"}, '
@@ -207,6 +207,11 @@ $$, jsonb_build_object('client_name', 'X', 'email', 'refused@example.com')
 from (values
     (jsonb_build_object('client_name', ''), '23514 name_invalid'),
     (jsonb_build_object('client_name', E' \t\n'), '23514 name_invalid'),
+    (jsonb_build_object('client_name', E'A\u200bB'), '23514 name_invalid_2'),
+    (jsonb_build_object('client_name', E'A\u202eB'), '23514 name_invalid_2'),
+    (jsonb_build_object('client_name', E'A\tB'), '23514 name_invalid_2'),
+    (jsonb_build_object('industry', E'A\u200bB'),
+        '23514 industry_invalid_2'),
     (jsonb_build_object('client_name', repeat('x', 201)),
         '23514 name_invalid'),
     (jsonb_build_object('email', 'nobody'), '23514 email_invalid'),

@@ -132,5 +132,60 @@ select is(pg_temp.grace(), '0', 'or not at all for certain');
 set local prov.purge_after = '';
 select is(pg_temp.grace(), '30 days', 'nothing set is 30 days');
 
+-- One moment, told twice: the clock is read once.
+
+do $$
+declare
+    made uuid;
+    step text;
+    c    record;
+begin
+    create temporary table told (what text, moment text, updated text);
+
+    for i in 1 .. 60 loop
+        made := prov.uuid7();
+        insert into prov.tenants (id, partner, slug, client_name, email)
+        values (made, '00000000-0000-7000-8000-00000000000a', made, 'X',
+            made || '@example.com');
+
+        foreach step in array array['suspend', 'resume', 'cancel', 'delete']
+        loop
+            select * into c
+            from pg_temp.call('partner.tenant_' || step,
+                pg_temp.context('alpha', jsonb_build_object('operation',
+                    'tenant_' || step)),
+                jsonb_build_object('tenant', made), '{"reason": "x"}');
+
+            insert into told values (step, c.body ->> case step
+                when 'delete' then 'deleted_at' else 'status_changed_at' end,
+                c.body ->> 'updated_at');
+        end loop;
+    end loop;
+end
+$$;
+
+select is((select count(*) from told), 240::bigint, 'statuses were changed');
+select is_empty('select * from told where moment is distinct from updated',
+    'each at one moment');
+
+-- A name that was there before its rule is no obstacle.
+
+do $$
+begin
+    alter domain prov.name drop constraint name_invalid_2;
+    insert into prov.tenants (id, partner, slug, client_name, email)
+    values ('00000000-0000-7000-8000-0000000000f1',
+        '00000000-0000-7000-8000-00000000000a', 'unseen', E'A\u200bB',
+        'unseen@example.com');
+    alter domain prov.name add constraint name_invalid_2 check (
+        value !~ '\u200b') not valid;
+end
+$$;
+
+select is(pg_temp.step(operation, '00000000-0000-7000-8000-0000000000f1',
+    '{"reason": "x"}'), '200', 'a tenant whose name would be refused now: '
+    || operation)
+from unnest(array['suspend', 'resume', 'delete', 'restore']) operation;
+
 select * from finish();
 rollback;

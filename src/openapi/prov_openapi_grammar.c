@@ -329,6 +329,7 @@ static prov_openapi_member_t  prov_openapi_schema[] = {
     ONE("unevaluatedItems", SCHEMA),
     ONE("unevaluatedProperties", SCHEMA),
     ONE("contentSchema", SCHEMA),
+    ONE("x-pattern-message", ANY),
     ONE("*", ANY),
     END
 };
@@ -420,5 +421,5 @@ prov_openapi_grammar_t  prov_openapi_grammar[PROV_OPENAPI_KINDS] = {
         { "a security requirement", NULL, NULL, prov_openapi_requirement },
 
     [PROV_OPENAPI_K_SCHEMA] =
-        { "a schema", "schemas", NULL, prov_openapi_schema },
+        { "a schema", "schemas", "x-pattern-message", prov_openapi_schema },
 };

@@ -6,6 +6,10 @@
 #include "schema/prov_schema_compiler.h"
 
 
+/* bytes of an x-pattern-message */
+#define PROV_SCHEMA_MESSAGE  200
+
+
 static ngx_int_t prov_schema_build_types(prov_schema_compiler_t *compiler,
     prov_schema_entry_t *entry);
 static ngx_uint_t prov_schema_type_mask(const char *name);
@@ -17,6 +21,8 @@ static ngx_uint_t prov_schema_build_bound(json_t *json, const char *keyword,
     prov_schema_number_t *bound);
 static ngx_int_t prov_schema_build_text(prov_schema_compiler_t *compiler,
     prov_schema_entry_t *entry);
+static ngx_int_t prov_schema_build_message(prov_schema_compiler_t *compiler,
+    prov_schema_entry_t *entry, json_t *message, ngx_uint_t pattern);
 
 
 ngx_int_t
@@ -224,12 +230,21 @@ static ngx_int_t
 prov_schema_build_text(prov_schema_compiler_t *compiler,
     prov_schema_entry_t *entry)
 {
-    json_t              *json, *pattern;
+    json_t              *json, *pattern, *message;
     prov_schema_text_t  *text;
+    ngx_str_t            source;
     prov_schema_path_t  *path;
 
     json = entry->json;
     pattern = json_object_get(json, "pattern");
+    message = json_object_get(json, "x-pattern-message");
+
+    if (message && prov_schema_build_message(compiler, entry, message,
+                                             pattern != NULL)
+                   != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (pattern == NULL
         && json_object_get(json, "minLength") == NULL
@@ -262,7 +277,62 @@ prov_schema_build_text(prov_schema_compiler_t *compiler,
         }
     }
 
+    if (message) {
+        source.data = (u_char *) json_string_value(message);
+        source.len = json_string_length(message);
+
+        text->message.len = source.len;
+        text->message.data = ngx_pstrdup(compiler->pool, &source);
+        if (text->message.data == NULL) {
+            return prov_schema_no_memory(compiler);
+        }
+    }
+
     entry->node->text = text;
+
+    return NGX_OK;
+}
+
+
+/* An extension of ours: what a caller is told in place of the pattern. */
+
+static ngx_int_t
+prov_schema_build_message(prov_schema_compiler_t *compiler,
+    prov_schema_entry_t *entry, json_t *message, ngx_uint_t pattern)
+{
+    size_t               i, len;
+    const char          *text;
+    prov_schema_path_t  *path;
+
+    path = prov_schema_step(compiler, entry->path, "x-pattern-message", 17, 0);
+    if (path == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (!pattern) {
+        return prov_schema_fault(compiler, path,
+                                 "says nothing without a \"pattern\" beside "
+                                 "it");
+    }
+
+    text = json_string_value(message);
+    len = json_string_length(message);
+
+    for (i = 0; i < len && (u_char) text[i] >= 0x20 && text[i] != 0x7f; i++) {
+        /* void */
+    }
+
+    /* it follows the name of what is wrong, as all messages do */
+
+    if (len > PROV_SCHEMA_MESSAGE || i < len
+        || ngx_strncmp(text, "must ", 5) != 0 || text[len - 1] == '.')
+    {
+        return prov_schema_fault(compiler, path,
+                                 "must say what is right in at most %d bytes, "
+                                 "begin with \"must \" and not end with a "
+                                 "full stop, like \"must be of a to z\"",
+                                 PROV_SCHEMA_MESSAGE);
+    }
 
     return NGX_OK;
 }

@@ -70,6 +70,7 @@ static prov_schema_keyword_t  prov_schema_known[] = {
     { "minLength", PROV_SCHEMA_FORM_COUNT },
     { "maxLength", PROV_SCHEMA_FORM_COUNT },
     { "pattern", PROV_SCHEMA_FORM_STRING },
+    { "x-pattern-message", PROV_SCHEMA_FORM_STRING },
 
     { "items", PROV_SCHEMA_FORM_SCHEMA },
     { "prefixItems", PROV_SCHEMA_FORM_SCHEMAS },
@@ -186,10 +187,6 @@ prov_schema_keywords(prov_schema_compiler_t *compiler, json_t *json,
         name = json_object_iter_key(it);
         len = json_object_iter_key_len(it);
 
-        if (len >= 2 && name[0] == 'x' && name[1] == '-') {
-            continue;
-        }
-
         step = prov_schema_step(compiler, path, name, len, 0);
         if (step == NULL) {
             return NGX_ERROR;
@@ -199,6 +196,11 @@ prov_schema_keywords(prov_schema_compiler_t *compiler, json_t *json,
             if (ngx_strcmp(keyword->name, name) == 0) {
                 break;
             }
+        }
+
+        if (keyword->name == NULL && name[0] == 'x' && name[1] == '-') {
+            /* others' extensions are the loader's to refuse */
+            continue;
         }
 
         if (keyword->name == NULL) {

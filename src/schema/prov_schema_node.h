@@ -80,6 +80,7 @@ typedef struct {
     size_t                    min;       /* characters, not bytes */
     size_t                    max;
     prov_schema_pattern_t    *pattern;
+    ngx_str_t                 message;   /* in place of its source; or empty */
 } prov_schema_text_t;
 
 

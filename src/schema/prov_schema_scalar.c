@@ -15,8 +15,7 @@ static ngx_int_t prov_schema_check_length(prov_schema_run_t *run,
     prov_schema_text_t *text, ngx_str_t *value, prov_schema_path_t *path);
 static size_t prov_schema_characters(u_char *text, size_t len);
 static ngx_int_t prov_schema_check_pattern(prov_schema_run_t *run,
-    prov_schema_pattern_t *pattern, ngx_str_t *value,
-    prov_schema_path_t *path);
+    prov_schema_text_t *text, ngx_str_t *value, prov_schema_path_t *path);
 
 
 ngx_int_t
@@ -198,7 +197,7 @@ prov_schema_check_string(prov_schema_run_t *run, prov_schema_t *schema,
         /* an overlong string is not worth a pattern's work */
 
         if (t->pattern && rc == NGX_OK) {
-            rc = prov_schema_check_pattern(run, t->pattern, text, path);
+            rc = prov_schema_check_pattern(run, t, text, path);
             if (rc == NGX_ERROR || rc == NGX_ABORT) {
                 return rc;
             }
@@ -268,19 +267,25 @@ prov_schema_characters(u_char *text, size_t len)
 
 static ngx_int_t
 prov_schema_check_pattern(prov_schema_run_t *run,
-    prov_schema_pattern_t *pattern, ngx_str_t *value,
-    prov_schema_path_t *path)
+    prov_schema_text_t *text, ngx_str_t *value, prov_schema_path_t *path)
 {
     size_t      len;
     ngx_str_t  *source;
 
-    switch (prov_schema_pattern_match(run, pattern, value->data, value->len)) {
+    switch (prov_schema_pattern_match(run, text->pattern, value->data,
+                                      value->len))
+    {
 
     case NGX_OK:
         return NGX_OK;
 
     case NGX_DECLINED:
-        source = prov_schema_pattern_source(pattern);
+        if (text->message.len) {
+            return prov_schema_violate(run, path, "pattern", "%V",
+                                       &text->message);
+        }
+
+        source = prov_schema_pattern_source(text->pattern);
         len = prov_schema_cut(source->data, source->len, 200);
 
         return prov_schema_violate(run, path, "pattern",

@@ -66,6 +66,33 @@ static unit_fault_t  unit_faults[] = {
       "of date, date-time, duration, email, hostname, int32, int64, ipv4, "
       "ipv6, regex, time, uri, uuid" },
 
+    { "a sentence for a pattern needs one",
+      "{\"items\": {\"x-pattern-message\": \"must be so\"}}",
+      "/items/x-pattern-message|says nothing without a \"pattern\" beside "
+      "it" },
+
+    { "a sentence for a pattern goes on as all messages do",
+      "{\"pattern\": \"a\", \"x-pattern-message\": \"Please, an a!\"}",
+      "/x-pattern-message|must say what is right in at most 200 bytes, begin "
+      "with \"must \" and not end with a full stop, like \"must be of a to "
+      "z\"" },
+
+    { "and has no full stop",
+      "{\"pattern\": \"a\", \"x-pattern-message\": \"must be an a.\"}",
+      "/x-pattern-message|must say what is right in at most 200 bytes, begin "
+      "with \"must \" and not end with a full stop, like \"must be of a to "
+      "z\"" },
+
+    { "nor a line's end",
+      "{\"pattern\": \"a\", \"x-pattern-message\": \"must be\\nan a\"}",
+      "/x-pattern-message|must say what is right in at most 200 bytes, begin "
+      "with \"must \" and not end with a full stop, like \"must be of a to "
+      "z\"" },
+
+    { "a sentence for a pattern is a string",
+      "{\"pattern\": \"a\", \"x-pattern-message\": 1}",
+      "/x-pattern-message|must be a string" },
+
     { "an unknown type is refused",
       "{\"type\": [\"string\", \"float\"]}",
       "/type|names a type that there is not: write \"string\", \"number\", "

@@ -120,6 +120,18 @@ static unit_violation_t  unit_violations[] = {
       "{\"pattern\": \"^[a-z]+$\"}", "\"A\"",
       "|pattern|must match the pattern \"^[a-z]+$\"\n" },
 
+    { "a pattern with a sentence",
+      "{\"pattern\": \"^[a-z]+$\","
+      " \"x-pattern-message\": \"must be of a to z\"}",
+      "\"A\"",
+      "|pattern|must be of a to z\n" },
+
+    { "a pattern with a sentence, of names",
+      "{\"propertyNames\": {\"pattern\": \"^a\","
+      " \"x-pattern-message\": \"must begin with a\"}}",
+      "{\"b\": 1}",
+      "/b|property_names|the property's name must begin with a\n" },
+
     { "an overlong string is not matched as well",
       "{\"maxLength\": 1, \"pattern\": \"^[a-z]+$\"}", "\"AA\"",
       "|max_length|must be at most 1 character long\n" },

@@ -1,8 +1,8 @@
 /*
  * The claims of a token whose signature is valid (RFC 7519, section 4.1):
- * whether it is for us and for now, and who is calling.  Called by the
- * verifier.  Every bound that is exceeded is a refusal, never a truncation:
- * half a name may be somebody else's.
+ * whether it is for us and for now (prov_auth_claims_valid.c), and who is
+ * calling.  Called by the verifier.  Every bound that is exceeded is a
+ * refusal, never a truncation: half a name may be somebody else's.
  */
 
 #include "auth/prov_auth_private.h"
@@ -12,15 +12,6 @@
 static ngx_int_t prov_auth_claims_key(json_t *payload,
     prov_auth_identity_t *identity, ngx_pool_t *pool,
     prov_auth_refusal_t *refusal);
-static ngx_int_t prov_auth_claims_audience(prov_auth_issuer_t *issuer,
-    json_t *payload, ngx_pool_t *pool, prov_auth_refusal_t *refusal);
-static ngx_uint_t prov_auth_claims_is_audience(prov_auth_issuer_t *issuer,
-    json_t *value);
-static ngx_int_t prov_auth_claims_time(prov_auth_issuer_t *issuer,
-    json_t *payload, ngx_pool_t *pool, time_t *expires,
-    prov_auth_refusal_t *refusal);
-static ngx_int_t prov_auth_claims_date(json_t *payload, const char *name,
-    time_t *date, ngx_pool_t *pool, prov_auth_refusal_t *refusal);
 static ngx_int_t prov_auth_claims_name(json_t *value, ngx_str_t *claim,
     ngx_str_t *name, ngx_pool_t *pool, prov_auth_refusal_t *refusal);
 static ngx_int_t prov_auth_claims_roles(json_t *value, ngx_str_t *claim,
@@ -155,178 +146,6 @@ prov_auth_claims_key(json_t *payload, prov_auth_identity_t *identity,
         identity->networks[i].len = json_string_length(value);
         identity->nnetworks = i + 1;
     }
-
-    return NGX_OK;
-}
-
-
-/* "aud": a string or an array of strings (RFC 7519, section 4.1.3) */
-
-static ngx_int_t
-prov_auth_claims_audience(prov_auth_issuer_t *issuer, json_t *payload,
-    ngx_pool_t *pool, prov_auth_refusal_t *refusal)
-{
-    size_t       i;
-    json_t      *aud, *value;
-    ngx_uint_t   found;
-
-    aud = json_object_get(payload, "aud");
-
-    if (aud == NULL) {
-        return prov_auth_refuse_claim(refusal, pool, "token_claim_missing",
-                                      "aud", "is missing");
-    }
-
-    found = 0;
-
-    if (json_is_string(aud)) {
-        found = prov_auth_claims_is_audience(issuer, aud);
-
-    } else if (json_is_array(aud)) {
-
-        json_array_foreach(aud, i, value) {
-
-            if (!json_is_string(value)) {
-                return prov_auth_refuse_claim(refusal, pool,
-                                              "token_claim_invalid", "aud",
-                                              "has members that are not "
-                                              "strings");
-            }
-
-            found |= prov_auth_claims_is_audience(issuer, value);
-        }
-
-    } else {
-        return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
-                                      "aud", "is neither a string nor an "
-                                      "array of strings");
-    }
-
-    if (!found) {
-        return prov_auth_refuse(refusal, pool, "token_wrong_audience",
-                                "The token is meant for another audience.",
-                                "no accepted audience in \"aud\"");
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-prov_auth_claims_is_audience(prov_auth_issuer_t *issuer, json_t *value)
-{
-    size_t       len;
-    ngx_str_t   *audience;
-    ngx_uint_t   i;
-
-    len = json_string_length(value);
-    audience = issuer->audiences.elts;
-
-    for (i = 0; i < issuer->audiences.nelts; i++) {
-        if (audience[i].len == len
-            && ngx_memcmp(audience[i].data, json_string_value(value), len)
-               == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-/*
- * "exp", "nbf", "iat" (RFC 7519, sections 4.1.4 to 4.1.6).  A token made in
- * the future is one whose issuer's clock cannot be trusted with "exp" either.
- */
-
-static ngx_int_t
-prov_auth_claims_time(prov_auth_issuer_t *issuer, json_t *payload,
-    ngx_pool_t *pool, time_t *expires, prov_auth_refusal_t *refusal)
-{
-    time_t        now, date;
-    ngx_int_t     rc;
-    ngx_uint_t    i;
-    const char   *early[] = { "nbf", "iat" };
-
-    now = ngx_time();
-
-    rc = prov_auth_claims_date(payload, "exp", expires, pool, refusal);
-
-    if (rc == NGX_DONE) {
-        return prov_auth_refuse_claim(refusal, pool, "token_claim_missing",
-                                      "exp", "is missing");
-    }
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (now >= *expires + issuer->leeway) {
-        return prov_auth_refuse(refusal, pool, "token_expired",
-                                "The token has expired.",
-                                "expired %T seconds ago, leeway %T",
-                                now - *expires, issuer->leeway);
-    }
-
-    for (i = 0; i < 2; i++) {
-        rc = prov_auth_claims_date(payload, early[i], &date, pool, refusal);
-
-        if (rc == NGX_DONE) {
-            continue;
-        }
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        if (date > now + issuer->leeway) {
-            return prov_auth_refuse(refusal, pool, "token_not_yet_valid",
-                                    "The token is not valid yet.",
-                                    "\"%s\" is %T seconds ahead, leeway %T",
-                                    early[i], date - now, issuer->leeway);
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/*
- * A NumericDate, whose fraction is dropped: nginx's clock has none.  Dates
- * before 1970 and after 9999 (milliseconds, taken for seconds) are refused,
- * which also keeps the sums above from overflowing.  NGX_DONE: not there.
- */
-
-static ngx_int_t
-prov_auth_claims_date(json_t *payload, const char *name, time_t *date,
-    ngx_pool_t *pool, prov_auth_refusal_t *refusal)
-{
-    double   value;
-    json_t  *claim;
-
-    claim = json_object_get(payload, name);
-
-    if (claim == NULL) {
-        return NGX_DONE;
-    }
-
-    if (!json_is_number(claim)) {
-        return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
-                                      name, "is not a number");
-    }
-
-    /* a double is exact for every integer within the bounds */
-
-    value = json_number_value(claim);
-
-    if (!(value >= 0 && value < PROV_AUTH_END_OF_TIME)) {
-        return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
-                                      name, "is not a number of seconds since "
-                                      "1970");
-    }
-
-    *date = (time_t) value;
 
     return NGX_OK;
 }

@@ -209,6 +209,13 @@ ngx_int_t prov_auth_claims(prov_auth_issuer_t *issuer, json_t *payload,
     ngx_pool_t *pool, prov_auth_identity_t **identity,
     prov_auth_refusal_t *refusal);
 
+/* Halves of that: NGX_OK, or NGX_DECLINED with *refusal. */
+ngx_int_t prov_auth_claims_audience(prov_auth_issuer_t *issuer,
+    json_t *payload, ngx_pool_t *pool, prov_auth_refusal_t *refusal);
+ngx_int_t prov_auth_claims_time(prov_auth_issuer_t *issuer,
+    json_t *payload, ngx_pool_t *pool, time_t *expires,
+    prov_auth_refusal_t *refusal);
+
 
 /*
  * Refusals return NGX_DECLINED, or NGX_ERROR when there is no memory for the

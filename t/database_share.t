@@ -193,6 +193,32 @@ my $r = answer($replay);
 is $r->status, 201, 'then it is told';
 is $r->header('Idempotent-Replayed'), 'true', 'as what it is: a replay';
 
+# So it is for a change whose result is validated first, where the trial finds
+# what was done.
+
+my $tenant = answer(asking($pair, POST => $TENANTS, json => {
+    client_name => 'Acme', email => unique_email() }))->json->{tenant};
+my @patch = (PATCH => "$TENANTS/$tenant/configuration", json => { a => 1 },
+    headers => { 'Idempotency-Key' => 'tried-before' });
+is answer(asking($pair, @patch))->status, 200, 'a configuration is changed';
+hold_commits('nobody');
+$replay = asking($pair, @patch);
+wait_until 'its repetition waits', sub { waiting_for_standby() };
+ok silent($pair, $replay), 'a trial that finds an answer waits, too';
+hold_commits('');
+$r = answer($replay);
+is $r->status, 200, 'then it gives it';
+is $r->header('Idempotent-Replayed'), 'true', 'as a replay';
+
+# A session that has forgotten its statements has forgotten its barrier.
+
+$postgres->allow(qr/ 26000 .*prepared statement "prov_\w+" does not exist/);
+is answer(jot($narrow, 'remembered'))->status, 201, 'a change is made';
+is answer(asking($narrow, GET => '/api/lab/forget'))->status, 200,
+    'the session forgets all';
+is answer(jot($narrow, 'forgotten'))->status, 201, 'the next change is made';
+is there('forgotten'), 1, 'once';
+
 # The connection is lost when all is committed but the barrier.
 
 $gate = gate('lab.notes');
@@ -235,6 +261,17 @@ my $made = made(@emails);
 is_deeply \%codes, { ($made ? (201 => $made) : ()),
                      ($made < 3 ? (not_committed => 3 - $made) : ()) },
     'each is told what has become of it';
+
+# What the server is told to wait for counts from then on, for connections that
+# are open, too.
+
+is answer(jot($nginx, 'before'))->status, 201, 'a connection is open';
+$postgres->sql("alter system set synchronous_commit = 'local'");
+hold_commits('nobody');
+is answer(jot($nginx, 'local'))->status, 201,
+    'the server is told to wait for no standby: nobody does';
+$postgres->sql('alter system reset synchronous_commit');
+hold_commits('');
 
 # Errors are their own.
 
@@ -295,6 +332,44 @@ $postgres->thaw;
 my %transactions = map { answer($_)->json->{at} => 1 } @asked;
 cmp_ok scalar keys %transactions, '<', 6, 'they share transactions';
 
+# Together they may take too long, where each by itself does not.
+
+my $hasty = nginx(postgres => $postgres, locations => $lab,
+    database => 'connections 1; queue 64 timeout=60s; query_timeout 4s;');
+$postgres->sql(q{
+    create or replace function lab.rest(ctx jsonb, params jsonb, input jsonb,
+        out status int, out body json, out headers jsonb)
+        language plpgsql as $$
+    begin
+        perform pg_sleep((params ->> 'ms')::float / 1000);
+        status := 200;
+        body := '{}';
+    end $$});
+$postgres->freeze;
+@asked = map { asking($hasty, GET => "/api/lab/rest?ms=$_") }
+    0, 1600, 1600, 1600;
+$hasty->request(GET => '/health/live') for 1 .. 3;
+$postgres->thaw;
+is_deeply [map { answer($_)->status } @asked], [200, 200, 200, 504],
+    'reads that take too long together are sent again, one by one';
+like $hasty->log, qr/a query took longer than query_timeout/, 'by our clock';
+
+# A dry run may wait for others: it has a transaction of its own.
+
+my $third = nginx(postgres => $postgres, locations => $lab,
+    database => 'connections 1; queue 64 timeout=60s; query_timeout 60s;');
+$gate = gate('prov.tenants');
+$postgres->freeze;
+my $quick = asking($third, GET => '/api/lab/rest?ms=0');
+my $trial = asking($third, POST => "$TENANTS?dry_run=true",
+    json => { client_name => 'Acme', email => unique_email() });
+$third->request(GET => '/health/live') for 1 .. 3;
+$postgres->thaw;
+is answer($quick)->status, 200, 'a read is answered';
+ok silent($third, $trial), 'while a dry run behind it waits';
+$gate->commit;
+is answer($trial)->status, 201, 'which is answered when it can be';
+
 # Fewer flushes than changes; with "share_commits off", one each.  A session
 # says what it has done when it ends.
 
@@ -325,7 +400,7 @@ sub flushes_with {
     return $postgres->value('select wal_sync from pg_stat_wal') - $before;
 }
 
-$_->stop for $nginx, $narrow, $pair, $reader, $second;
+$_->stop for $nginx, $narrow, $pair, $reader, $second, $hasty, $third;
 my ($each, $shared) = map { flushes_with($_) } 'off', 'on';
 cmp_ok $each, '>', 0, 'commits are flushed';
 cmp_ok $shared, '<', $each / 2, 'those that share have fewer flushes';

@@ -25,6 +25,9 @@ typedef struct prov_db_query_s  prov_db_query_t;
 typedef enum {
     PROV_DB_READ = 0,     /* may be repeated, shares a connection */
     PROV_DB_LIST,         /* may be repeated, has its connection alone */
+    PROV_DB_TRIAL,        /* may be repeated, waits for locks as writes do */
+    PROV_DB_REPLAY,       /* may be repeated, and commits: answers what others
+                             may have committed a moment ago */
     PROV_DB_WRITE,        /* is sent once */
     PROV_DB_OUTCOME,      /* may be repeated, and commits: asks about a write
                              that was sent, before all others, and is never
@@ -34,8 +37,8 @@ typedef enum {
 
 
 typedef enum {
-    PROV_DB_COMMITTED = 0,  /* result: the rows; what a write or an outcome
-                               has changed is on disk */
+    PROV_DB_COMMITTED = 0,  /* result: the rows; what a write, a replay or an
+                               outcome has changed, or found, is on disk */
     PROV_DB_REFUSED,        /* result: the error; everything rolled back */
     PROV_DB_AWAY,           /* no server could be reached; nothing was done */
     PROV_DB_QUEUE_FULL,     /* nothing was done */

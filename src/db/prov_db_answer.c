@@ -62,12 +62,16 @@ prov_db_answer(prov_db_conn_t *conn)
 }
 
 
-/* What is held has been answered: it waits for a barrier, sent or not. */
+/*
+ * What is held has been answered: it waits for a barrier, sent or not.  So has
+ * what is open still, if the server was quick: nothing more comes of it before
+ * its Sync has been sent, and libpq would be asked in vain.
+ */
 
 static ngx_uint_t
 prov_db_answer_due(prov_db_conn_t *conn)
 {
-    return !ngx_queue_empty(&conn->sent) || !ngx_queue_empty(&conn->answered);
+    return !ngx_queue_empty(&conn->sent) || prov_db_answer_group(conn);
 }
 
 
@@ -127,6 +131,11 @@ prov_db_answer_result(prov_db_conn_t *conn, PGresult *result)
     if (q->result && prov_db_failed(q->result)) {
         PQclear(result);
         return;
+    }
+
+    if (q->result && q->flushing && q->commands) {
+        /* of the barrier, which is prepared once: not here any more */
+        conn->retired = 1;
     }
 
     PQclear(q->result);

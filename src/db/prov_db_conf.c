@@ -241,8 +241,9 @@ prov_db_directive(ngx_conf_t *cf, ngx_command_t *dummy, void *data)
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown directive \"%V\" in provisioning_database, "
-                       "expected server, conninfo, connections, queue, "
-                       "connect_timeout, query_timeout or keepalive_time",
+                       "expected server, conninfo, connections, "
+                       "share_commits, queue, connect_timeout, query_timeout "
+                       "or keepalive_time",
                        &value[0]);
 
     return NGX_CONF_ERROR;

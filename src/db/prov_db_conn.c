@@ -10,6 +10,7 @@
 
 
 static void prov_db_conn_overdue(prov_db_conn_t *conn);
+static void prov_db_conn_part(ngx_queue_t *list);
 static void prov_db_conn_unreserve(prov_db_conn_t *conn);
 static ngx_uint_t prov_db_conn_clean(prov_db_conn_t *conn);
 static void prov_db_conn_lose(prov_db_conn_t *conn, ngx_queue_t *list);
@@ -166,6 +167,16 @@ prov_db_conn_overdue(prov_db_conn_t *conn)
     if (q->class == PROV_DB_WRITE || q->class == PROV_DB_BARRIER) {
         prov_db_conn_close(conn);
 
+    } else if (!q->last) {
+
+        /* reads that share a transaction, whose rows stay with the server
+           until the last of them has its own: which one is slow is not known */
+
+        prov_db_conn_part(&conn->answered);
+        prov_db_conn_part(&conn->sent);
+
+        prov_db_conn_close(conn);
+
     } else {
         ngx_queue_remove(&q->queue);
         conn->nsent--;
@@ -175,6 +186,24 @@ prov_db_conn_overdue(prov_db_conn_t *conn)
     }
 
     prov_db_wake(pool);
+}
+
+
+/* What is sent again shares no transaction any more. */
+
+static void
+prov_db_conn_part(ngx_queue_t *list)
+{
+    ngx_queue_t      *item;
+    prov_db_query_t  *q;
+
+    for (item = ngx_queue_head(list);
+         item != ngx_queue_sentinel(list);
+         item = ngx_queue_next(item))
+    {
+        q = ngx_queue_data(item, prov_db_query_t, queue);
+        q->alone = 1;
+    }
 }
 
 
@@ -282,7 +311,6 @@ prov_db_conn_close(prov_db_conn_t *conn)
     conn->newest = NULL;
     conn->unflushed = 0;
     conn->closed = 0;
-    conn->writing = 0;
     conn->flushing = 0;
     conn->pushing = 0;
 

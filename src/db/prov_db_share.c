@@ -13,8 +13,8 @@
 
 
 /*
- * What a connection is told when it is opened.  The server's own setting (on,
- * remote_apply, …) is kept for the barrier.
+ * What a connection is told when it is opened.  For the barrier the server's
+ * own setting (on, remote_apply, …) is taken back, as it is by then.
  *
  * The barrier writes a record by itself: a transaction without one waits for
  * nothing, and a change may have found that another, not on disk yet, has done
@@ -22,12 +22,9 @@
  */
 
 #define PROV_DB_SHARE_SETUP                                                   \
-    "select pg_catalog.set_config('prov.synchronous_commit', "                \
-        "pg_catalog.current_setting('synchronous_commit'), false), "          \
-    "pg_catalog.set_config('synchronous_commit', 'off', false); "             \
+    "select pg_catalog.set_config('synchronous_commit', 'off', false); "      \
     "prepare " PROV_DB_BARRIER_NAME " as "                                    \
-    "select pg_catalog.set_config('synchronous_commit', "                     \
-        "pg_catalog.current_setting('prov.synchronous_commit'), true), "      \
+    "select pg_catalog.set_config('synchronous_commit', null, true), "        \
     "pg_catalog.pg_logical_emit_message(true, 'prov', '')"
 
 
@@ -47,7 +44,8 @@ ngx_uint_t
 prov_db_shares(prov_db_query_t *q)
 {
     return q->conf->share_commits
-           && (q->class == PROV_DB_WRITE || q->class == PROV_DB_OUTCOME);
+           && (q->class == PROV_DB_WRITE || q->class == PROV_DB_OUTCOME
+               || q->class == PROV_DB_REPLAY);
 }
 
 

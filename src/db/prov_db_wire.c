@@ -16,7 +16,6 @@ static ngx_int_t prov_db_wire_statement(prov_db_conn_t *conn,
     prov_db_query_t *q);
 static ngx_int_t prov_db_wire_exchange(prov_db_conn_t *conn);
 static ngx_int_t prov_db_wire_flush(prov_db_conn_t *conn);
-static ngx_uint_t prov_db_wire_writes(prov_db_query_t *q);
 
 
 /*
@@ -28,13 +27,11 @@ static ngx_uint_t prov_db_wire_writes(prov_db_query_t *q);
 ngx_int_t
 prov_db_wire_add(prov_db_conn_t *conn, prov_db_query_t *q)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  writes;
+    ngx_int_t  rc;
 
     rc = NGX_OK;
-    writes = prov_db_wire_writes(q);
 
-    if (conn->open && (writes || conn->writing || q->alone || conn->closed)) {
+    if (conn->open && (q->alone || conn->closed)) {
         rc = prov_db_wire_sync(conn);
     }
 
@@ -46,7 +43,6 @@ prov_db_wire_add(prov_db_conn_t *conn, prov_db_query_t *q)
     }
 
     conn->open++;
-    conn->writing = writes;
     conn->closed = q->alone;
     conn->pushing = 1;
 
@@ -125,7 +121,6 @@ prov_db_wire_sync(prov_db_conn_t *conn)
     }
 
     conn->open = 0;
-    conn->writing = 0;
     conn->closed = 0;
 
     /* before libpq 17 each Sync is a send(2) of its own */
@@ -286,13 +281,6 @@ prov_db_wire_lost(prov_db_conn_t *conn, const char *doing)
     prov_db_conn_log(conn->nsent ? NGX_LOG_ERR : NGX_LOG_INFO, conn, doing);
     prov_db_conn_close(conn);
     prov_db_wake(pool);
-}
-
-
-static ngx_uint_t
-prov_db_wire_writes(prov_db_query_t *q)
-{
-    return q->class == PROV_DB_WRITE || q->class == PROV_DB_OUTCOME;
 }
 
 

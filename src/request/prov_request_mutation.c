@@ -345,18 +345,23 @@ prov_request_mutation_asked(prov_request_ctx_t *ctx, json_t **values)
 
 /*
  * What serves the request.  What keeps nothing may be repeated, as a read may:
- * a dry run, and a change whose result has not been validated yet.
+ * a dry run, and a change whose result has not been validated yet.  With a key
+ * the latter may be answered with what another request has done just now.
  */
 
 ngx_uint_t
 prov_request_statement(prov_request_ctx_t *ctx, prov_db_class_e *class)
 {
-    *class = (ctx->dry_run || (ctx->validated && ctx->rounds == 0))
-             ? PROV_DB_READ
-             : ctx->call->class;
-
     if (ctx->dry_run) {
+        *class = PROV_DB_TRIAL;
         return ctx->call->dry_run;
+    }
+
+    if (ctx->validated && ctx->rounds == 0) {
+        *class = ctx->keyed ? PROV_DB_REPLAY : PROV_DB_TRIAL;
+
+    } else {
+        *class = ctx->call->class;
     }
 
     return ctx->keyed ? ctx->call->keyed : ctx->call->statement;

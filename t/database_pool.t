@@ -197,6 +197,23 @@ lab_release($postgres);
 is $list->()->status, 200, 'where there is one connection a list has that';
 is $get->()->status, 200, 'and then the others have it';
 
+# One list after the other does not keep it from them.
+
+lab_hold($postgres);
+$list = asking($one, 'list?hold=1');
+wait_until 'the list runs', sub { lab_waits($postgres) };
+$get = asking($one, 'rest');
+settle($one);
+select undef, undef, undef, 0.05;
+my $later = time + 2;
+my $next = asking($one, 'list?ms=2000');
+settle($one);
+lab_release($postgres);
+is $list->()->status, 200, 'the first list is answered';
+is $get->()->status, 200, 'then who has waited before the second one came';
+cmp_ok time, '<', $later, 'which does not hold it up';
+is $next->()->status, 200, 'and then that';
+
 # But under constant requests a list gets its turn.
 
 for my $gateway ($one, $nginx) {

@@ -12,6 +12,8 @@ static ngx_uint_t prov_db_dispatch_all(prov_db_pool_t *pool,
 static ngx_uint_t prov_db_dispatch_one(prov_db_pool_t *pool,
     prov_db_kind_e kind, ngx_uint_t first, ngx_uint_t *joined);
 static void prov_db_dispatch_lists(prov_db_pool_t *pool);
+static ngx_uint_t prov_db_dispatch_turn(prov_db_pool_t *pool,
+    prov_db_query_t *list);
 static void prov_db_dispatch_push(prov_db_pool_t *pool);
 static void prov_db_give(prov_db_pool_t *pool, prov_db_conn_t *conn,
     prov_db_query_t *q);
@@ -141,6 +143,7 @@ prov_db_dispatch_lists(prov_db_pool_t *pool)
     ngx_uint_t        most;
     ngx_queue_t      *lists;
     prov_db_conn_t   *conn;
+    prov_db_query_t  *q;
 
     lists = &pool->waiting[PROV_DB_FOR_LISTS];
     most = pool->conf->share[PROV_DB_FOR_LISTS];
@@ -148,13 +151,14 @@ prov_db_dispatch_lists(prov_db_pool_t *pool)
     while (pool->nwait[PROV_DB_FOR_LISTS]
            && pool->nbusy[PROV_DB_FOR_LISTS] < most)
     {
+        q = ngx_queue_data(ngx_queue_head(lists), prov_db_query_t, queue);
         conn = prov_db_idle(pool);
-        if (conn == NULL) {
+
+        if (conn == NULL || !prov_db_dispatch_turn(pool, q)) {
             break;
         }
 
-        prov_db_give(pool, conn, ngx_queue_data(ngx_queue_head(lists),
-                                                prov_db_query_t, queue));
+        prov_db_give(pool, conn, q);
     }
 
     while (pool->nreserved < pool->nwait[PROV_DB_FOR_LISTS]
@@ -169,6 +173,39 @@ prov_db_dispatch_lists(prov_db_pool_t *pool)
         conn->reserved = 1;
         pool->nreserved++;
     }
+}
+
+
+/*
+ * 0 when this list would have the last connection, and others have waited for
+ * longer: else lists could keep it from them for ever.
+ */
+
+static ngx_uint_t
+prov_db_dispatch_turn(prov_db_pool_t *pool, prov_db_query_t *list)
+{
+    ngx_uint_t        kind;
+    prov_db_query_t  *q;
+
+    if (pool->nbusy[PROV_DB_FOR_LISTS] + 1 < pool->conf->connections) {
+        return 1;
+    }
+
+    for (kind = 0; kind < PROV_DB_KINDS; kind++) {
+
+        if (kind == PROV_DB_FOR_LISTS || pool->nwait[kind] == 0) {
+            continue;
+        }
+
+        q = ngx_queue_data(ngx_queue_head(&pool->waiting[kind]),
+                           prov_db_query_t, queue);
+
+        if ((ngx_msec_int_t) (q->submitted - list->submitted) < 0) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -220,7 +220,8 @@ post('an array', 400, '[]');
 post('half an object', 400, '{"client_name": ');
 post('no body', 400, '');
 $postgres->allow(qr/ 22P05 /);
-post('a NUL', 400, '{"client_name": "a\u0000", "email": "a@example.com"}');
+post('a NUL', 400, '{"client_name": "a", "email": "a@example.com",'
+    . ' "metadata": {"a": "\u0000"}}');
 post('a body of another kind', 415, 'client_name=x',
     headers => { 'Content-Type' => 'application/x-www-form-urlencoded' });
 post('a body that is too large', 413,

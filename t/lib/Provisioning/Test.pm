@@ -313,7 +313,7 @@ sub directory {
     return $directory if $directory;
 
     my $parent = $ENV{TMPDIR} || '/tmp';
-    $parent = '/tmp' if length $parent > 40 || !reachable($parent);
+    $parent = '/tmp' if length $parent > 60 || !reachable($parent);
 
     $directory = File::Temp::tempdir('provisioning-XXXXXX', DIR => $parent);
     chmod 0755, $directory or die "$directory: $!";

@@ -19,7 +19,7 @@ my $TENANTS = '/api/provisioning/tenants';
 my $postgres = postgres();
 my $relay = relay($postgres);
 my $nginx = nginx(postgres => $relay,
-    database => 'connections 2; queue 64 timeout=10s; query_timeout 20s;');
+    database => 'connections 2 writes=2; queue 64 timeout=10s; query_timeout 20s;');
 $nginx->ready;
 
 # what a server says whose client does not read its answer

@@ -310,7 +310,6 @@ prov_db_conn_close(prov_db_conn_t *conn)
     conn->open = 0;
     conn->newest = NULL;
     conn->unflushed = 0;
-    conn->closed = 0;
     conn->flushing = 0;
     conn->pushing = 0;
 

@@ -133,7 +133,6 @@ typedef struct {
     ngx_uint_t            prepared;   /* generations so far */
     ngx_uint_t            server;     /* index */
     ngx_uint_t            failures;   /* the pool's, when it began to connect */
-    unsigned              closed:1;   /* nobody may join what is open */
     unsigned              flushing:1; /* a barrier is in flight */
     unsigned              pushing:1;  /* something has been added to it */
     unsigned              reserved:1; /* a list waits until it is idle */

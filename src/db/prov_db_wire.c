@@ -31,7 +31,7 @@ prov_db_wire_add(prov_db_conn_t *conn, prov_db_query_t *q)
 
     rc = NGX_OK;
 
-    if (conn->open && (q->alone || conn->closed)) {
+    if (conn->open && (q->alone || conn->newest->alone)) {
         rc = prov_db_wire_sync(conn);
     }
 
@@ -43,7 +43,6 @@ prov_db_wire_add(prov_db_conn_t *conn, prov_db_query_t *q)
     }
 
     conn->open++;
-    conn->closed = q->alone;
     conn->pushing = 1;
 
     /*
@@ -121,7 +120,6 @@ prov_db_wire_sync(prov_db_conn_t *conn)
     }
 
     conn->open = 0;
-    conn->closed = 0;
 
     /* before libpq 17 each Sync is a send(2) of its own */
 

@@ -21,7 +21,9 @@ $$;
 
 
 -- Roles.  prov_owner owns the tables, prov_api the functions; nobody logs in
--- as either.  Each surface has a login role of its own.  It does without
+-- as either.  Each surface has a login role of its own, and so has what is
+-- done after the answer (prov_worker, which a lost network does not keep
+-- waiting for long).  It does without
 -- sequential scans, because every statement of an operation has its index,
 -- and a plan made while a table was empty must not outlive that; without
 -- compiled expressions, because no statement is long enough to earn them back;
@@ -45,7 +47,8 @@ begin
             ('prov_owner', false, array['search_path=pg_catalog']),
             ('prov_api', false, array['search_path=pg_catalog']),
             ('prov_partner', true, surface),
-            ('prov_operator', true, surface)
+            ('prov_operator', true, surface),
+            ('prov_worker', true, surface || array['tcp_user_timeout=30s'])
         ) as r (name, login, settings)
     loop
         if not exists (select from pg_catalog.pg_roles
@@ -100,13 +103,13 @@ begin
     if exists (
         select
         from unnest(array['prov_owner', 'prov_api', 'prov_partner',
-                          'prov_operator']) as a (name),
+                          'prov_operator', 'prov_worker']) as a (name),
              unnest(array['prov_owner', 'prov_api', 'prov_partner',
-                          'prov_operator']) as b (name)
+                          'prov_operator', 'prov_worker']) as b (name)
         where a.name <> b.name and pg_has_role(a.name, b.name, 'member'))
     then
-        raise exception 'prov_owner, prov_api, prov_partner and '
-            'prov_operator must not be members of each other; revoke the '
+        raise exception 'prov_owner, prov_api, prov_partner, prov_operator '
+            'and prov_worker must not be members of each other; revoke the '
             'membership';
     end if;
 end
@@ -155,7 +158,8 @@ begin
         revoke create on schema public from public;
     end if;
 
-    foreach login in array array['prov_partner', 'prov_operator'] loop
+    foreach login in array array['prov_partner', 'prov_operator',
+                               'prov_worker'] loop
         if not has_database_privilege(login, current_database(), 'connect')
         then
             execute format('grant connect on database %I to %I',
@@ -172,7 +176,8 @@ do $$
 declare
     login name;
 begin
-    foreach login in array array['prov_partner', 'prov_operator'] loop
+    foreach login in array array['prov_partner', 'prov_operator',
+                               'prov_worker'] loop
         if has_database_privilege(login, current_database(),
                                   'temporary, create')
            or not has_database_privilege(login, current_database(),
@@ -234,6 +239,11 @@ begin
 
         if wanted.name in ('prov', 'operator') then
             execute format('grant usage on schema %I to prov_operator',
+                wanted.name);
+        end if;
+
+        if wanted.name = 'prov' then
+            execute format('grant usage on schema %I to prov_worker',
                 wanted.name);
         end if;
 

@@ -27,6 +27,16 @@ grant execute on function prov.operator_enter(jsonb) to prov_operator;
 grant execute on all functions in schema partner to prov_partner;
 grant execute on all functions in schema operator to prov_operator;
 
+-- what a worker does after the answer
+
+grant execute on function
+    prov.jobs_claim(jsonb, jsonb, jsonb),
+    prov.jobs_report(jsonb, jsonb, jsonb),
+    prov.job_run(jsonb, jsonb, jsonb),
+    prov.ready(jsonb, jsonb, jsonb),
+    prov.schema_version()
+to prov_worker;
+
 grant execute on function
     prov.partner_add(text, text),
     prov.partner_set_status(text, text),

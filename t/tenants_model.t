@@ -267,8 +267,12 @@ for my $table (map { $_->{name} } @{ $postgres->sql(
     'select name from prov.tenant_tables() where not kept and key = ? '
     . 'and name <> ?', 'tenant', 'prov.audit_details') })
 {
+    # but for the event that says so
+
+    my $but = $table eq 'prov.events' ? "where r.type <> 'tenant.purged'" : '';
+
     is $postgres->value("select count(*) from $table r "
-        . 'join prov.purges p on p.tenant = r.tenant'), 0,
+        . "join prov.purges p on p.tenant = r.tenant $but"), 0,
         "$table has nothing of who was removed";
 }
 

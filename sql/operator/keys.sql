@@ -41,7 +41,7 @@ begin
         return;
     end if;
 
-    -- the key is the partner's, what is told of it the operators'
+    -- the key and its event are the partner's, the audit entry the operators'
 
     perform set_config('prov.partner', owner::text, true);
 
@@ -50,6 +50,9 @@ begin
     values (id, owner, input ->> 'name', scopes, allow, expires_at,
         prov.api_key_hash(secret))
     returning prov.api_key_json(k) into key;
+
+    perform prov.emit(ctx, (ctx ->> 'mutation')::uuid, owner, null, null,
+        'api_key.created', key);
 
     perform set_config('prov.partner', ctx ->> 'partner', true);
 

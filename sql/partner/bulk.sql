@@ -68,7 +68,7 @@ begin
               where u.status = 201 order by u.k),
         array(select u.body from unnest(r.bodies, r.statuses)
                   with ordinality u (body, status, k)
-              where u.status = 201 order by u.k));
+              where u.status = 201 order by u.k), 'tenant.created');
     perform prov.record(ctx, 'bulk', (ctx ->> 'id')::uuid, null, status, null,
         body, null);
 end

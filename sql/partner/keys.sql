@@ -66,7 +66,7 @@ begin
         'Location', (ctx ->> 'base') || '/api-keys/' || id);
 
     perform prov.record(ctx, 'api_key', id, null, status, null,
-        prov.api_key_shown(key, null), headers);
+        prov.api_key_shown(key, null), headers, 'api_key.created', key);
 end
 $$;
 
@@ -207,7 +207,7 @@ begin
     headers := jsonb_build_object('ETag', prov.etag(k.version));
 
     perform prov.record(ctx, 'api_key', k.id, null, status, old, body,
-        headers);
+        headers, 'api_key.updated');
 end
 $$;
 
@@ -254,7 +254,7 @@ begin
     headers := jsonb_build_object('ETag', prov.etag(k.version));
 
     perform prov.record(ctx, 'api_key', k.id, null, status, old,
-        prov.api_key_shown(key, null), headers);
+        prov.api_key_shown(key, null), headers, 'api_key.rotated', key);
 end
 $$;
 
@@ -270,6 +270,7 @@ as $$
 declare
     k   prov.api_keys;
     old json;
+    was int;
 begin
     select c.status, c.body into status, body
     from prov.api_key_change(ctx, params, false) c;
@@ -283,6 +284,7 @@ begin
     where a.id = (params ->> 'api_key')::uuid;
 
     old := prov.api_key_json(k);
+    was := k.version;
 
     if k.revoked_at is null then
         update prov.api_keys as a
@@ -297,7 +299,7 @@ begin
     headers := jsonb_build_object('ETag', prov.etag(k.version));
 
     perform prov.record(ctx, 'api_key', k.id, null, status, old, body,
-        headers);
+        headers, case when k.version > was then 'api_key.revoked' end);
 end
 $$;
 

@@ -27,7 +27,7 @@ begin
         headers := jsonb_build_object('ETag', '"1"',
             'Location', (ctx ->> 'base') || '/tenants/' || id);
         ignored := prov.record(ctx, 'tenant', id::uuid, id::uuid, status, null,
-            body, headers);
+            body, headers, 'tenant.created');
     end if;
 end
 $$;

@@ -167,7 +167,7 @@ begin
                 'Location', (ctx ->> 'base') || '/tenants/' || id);
 
             perform prov.record(ctx, 'tenant', id, id, status, null, body,
-                headers);
+                headers, 'tenant.created');
             return;
         end if;
     end loop;

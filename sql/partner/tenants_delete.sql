@@ -22,7 +22,7 @@ begin
         body := prov.purge(ctx, was);
 
         perform prov.record(ctx, 'tenant', was.id, was.id, status, null, body,
-            null);
+            null, 'tenant.purged');
         return;
     end if;
 

@@ -161,7 +161,7 @@ comment on function prov.tenant_insert_many(jsonb, jsonb[]) is
 
 
 create or replace function prov.record_many(ctx jsonb, resource text,
-        ids uuid[], afters json[])
+        ids uuid[], afters json[], event text)
     returns void
     language plpgsql
 as $$
@@ -199,10 +199,12 @@ begin
     select u.id, 1, partner, u.id, subject, ip, user_agent, null, u.after,
         null
     from unnest(ids, afters) u (id, after);
+
+    perform prov.emit_many(ctx, mutations, partner, ids, event, afters);
 end
 $$;
 
-comment on function prov.record_many(jsonb, text, uuid[], json[]) is
+comment on function prov.record_many(jsonb, text, uuid[], json[], text) is
     'Writes the audit entries of tenants that are made by one mutation, each '
-    'the first of its chain, under ids of their own; the mutation itself is '
+    'the first of its chain, under ids of their own, and an event for each; the mutation itself is '
     'still to be recorded, with prov.record().';

@@ -178,7 +178,7 @@ begin
 
     perform prov.record(ctx, 'configuration', whose, whose, status,
         prov.configuration_json(whose, was, was_moment, was_content), body,
-        headers);
+        headers, case when next > was then 'tenant.configuration.updated' end);
 end
 $$;
 

@@ -168,7 +168,7 @@ begin
                     ::jsonb);
 
             perform prov.record(ctx, 'tenant', tenant.id, tenant.id, 200,
-                null, prov.purge(ctx, tenant), null);
+                null, prov.purge(ctx, tenant), null, 'tenant.purged');
 
             purged := purged + 1;
         end loop;

@@ -72,7 +72,7 @@ comment on function prov.enter(jsonb) is
 
 create or replace function prov.record(ctx jsonb, resource text,
         resource_id uuid, tenant uuid, status int, before json, after json,
-        headers jsonb)
+        headers jsonb, event text default null, data json default null)
     returns void
     language plpgsql
 as $$
@@ -88,6 +88,7 @@ declare
     seq          bigint := 1;
     prev_hash    bytea;
     head         record;
+    ignored      text;
 begin
     -- The link before is found in the chain's index, and nothing is locked:
     -- who writes the same link at the same time waits in that index for the
@@ -133,15 +134,21 @@ begin
     values (chain, seq, partner, tenant, principal ->> 'subject',
         left(ctx ->> 'ip', 64), left(ctx ->> 'user_agent', 512), before, after,
         headers);
+
+    if event is not null then
+        ignored := prov.emit(ctx, id, partner, tenant, seq, event,
+            coalesce(data, after));
+    end if;
 end
 $$;
 
 comment on function prov.record(jsonb, text, uuid, uuid, int, json, json,
-    jsonb) is
+    jsonb, text, json) is
     'Writes a mutation''s audit entry, the next link of its tenant''s chain, or '
     'of the partner''s where it has no tenant.  Every function that changes something '
     'calls it once, last, with what it is about to answer; it fails when '
-    'prov.outcome() has shut the mutation out.';
+    'prov.outcome() has shut the mutation out.  With the type of an event it '
+    'leaves that, too, with what was answered unless other data is given.';
 
 
 create or replace function prov.outcome(ctx jsonb, params jsonb, input jsonb,

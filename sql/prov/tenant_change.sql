@@ -136,13 +136,22 @@ begin
     headers := jsonb_build_object('ETag', prov.etag(wanted.version));
 
     perform prov.record(ctx, 'tenant', was.id, was.id, status,
-        prov.tenant_json(was), body, headers);
+        prov.tenant_json(was), body, headers,
+        case
+            when wanted is not distinct from was then null
+            when wanted.status = was.status then 'tenant.updated'
+            when was.status = 'deleted' then 'tenant.restored'
+            when wanted.status in ('suspended', 'cancelled', 'deleted')
+                then 'tenant.' || wanted.status
+            else 'tenant.resumed'
+        end);
 end
 $$;
 
 comment on function prov.tenant_save(jsonb, prov.tenants, prov.tenants) is
     'Makes a locked tenant what is wanted, answers it and records that; 409 '
-    'when something of it is somebody else''s.';
+    'when something of it is somebody else''s.  What changes nothing leaves '
+    'no event.';
 
 
 create or replace function prov.tenant_turn(ctx jsonb, params jsonb,

@@ -120,6 +120,10 @@ $$),
                           'prov.quotas.quotas_of_operators')
                  and expression = '(current_setting(''prov.operator''::text, '
              'true) = ''on''::text)')
+        and not (name ~ ('^prov\.(events|webhook_endpoints|jobs|job_attempts|'
+                         'operations|operation_items)\.\w+_of_workers$')
+                 and expression = '(current_setting(''prov.worker''::text, '
+             'true) = ''on''::text)')
         and not (name = 'prov.api_keys.api_keys_of_operators'
                  and expression = '((surface)::text = ''operator''::text)'
                  and roles = '{prov_owner}')
@@ -223,10 +227,22 @@ $$),
     where g.kind in ('relation', 'column')
         or g.privilege_type in ('CREATE', 'TEMPORARY')
 $$),
+('a worker may claim, run and report jobs, and nothing else', $$
+    select name from granted
+    where grantee = 'prov_worker'
+        and (kind, name) <> ('schema', 'USAGE prov')
+        and name <> all (array[
+            'EXECUTE prov.jobs_claim(jsonb,jsonb,jsonb)',
+            'EXECUTE prov.jobs_report(jsonb,jsonb,jsonb)',
+            'EXECUTE prov.job_run(jsonb,jsonb,jsonb)',
+            'EXECUTE prov.events_since(jsonb,jsonb,jsonb)',
+            'EXECUTE prov.ready(jsonb,jsonb,jsonb)',
+            'EXECUTE prov.schema_version()'])
+$$),
 ('nobody has a privilege but our roles', $$
     select grantee || ' ' || name from granted
     where grantee not in ('-', 'prov_owner', 'prov_api', 'prov_partner',
-        'prov_operator', 'prov_portal')
+        'prov_operator', 'prov_portal', 'prov_worker')
 $$),
 ('what is written for good is only read and added to, and only an audit '
  'entry''s details may go', $$
@@ -260,9 +276,10 @@ $$),
     select f.name from foreign_key f
     where f.target <> f.connamespace
 $$),
-('outbox, jobs, audit and idempotency refer to nothing', $$
+('events, jobs, operations, audit and idempotency refer to nothing', $$
     select name from foreign_key
-    where relname in ('outbox', 'jobs', 'audit', 'idempotency')
+    where relname in ('events', 'jobs', 'job_attempts', 'operations',
+        'operation_items', 'audit', 'idempotency')
 $$),
 ('no primary key has the partner in it, and no foreign key but the one to '
  'the partners'' table', $$
@@ -365,22 +382,23 @@ from rule;
 
 select is_empty($$
     select rolname from pg_catalog.pg_roles
-    where rolname ~ '^prov_(owner|api|partner|operator)$'
+    where rolname ~ '^prov_(owner|api|partner|operator|worker)$'
         and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb
              or rolreplication
-             or rolcanlogin <> (rolname in ('prov_partner', 'prov_operator')))
+             or rolcanlogin <> (rolname in ('prov_partner', 'prov_operator',
+                                           'prov_worker')))
 $$, 'nobody logs in as owner or api, and no role has a privilege of the '
     'cluster');
 select is_empty($$
     select a.rolname, b.rolname
     from pg_catalog.pg_roles a, pg_catalog.pg_roles b
-    where a.rolname ~ '^prov_(owner|api|partner|operator)$'
-        and b.rolname ~ '^prov_(owner|api|partner|operator)$' and a <> b
+    where a.rolname ~ '^prov_(owner|api|partner|operator|worker)$'
+        and b.rolname ~ '^prov_(owner|api|partner|operator|worker)$' and a <> b
         and pg_has_role(a.oid, b.oid, 'member')
 $$, 'none of them is a member of another');
 select is_empty($$
     select rolname from pg_catalog.pg_roles
-    where rolname ~ '^prov_(owner|api|partner|operator)$'
+    where rolname ~ '^prov_(owner|api|partner|operator|worker)$'
         and 'search_path=pg_catalog' <> all (coalesce(rolconfig, '{}'))
 $$, 'their search_path is pg_catalog');
 select is_empty($$
@@ -423,6 +441,7 @@ revoke all on function operator.mine from public;
 grant execute on function partner.tenant_get to prov_operator;
 grant execute on function prov.operator_enter to prov_partner;
 grant select on prov.tenants to prov_operator;
+grant execute on function prov.uuid7() to prov_worker;
 create role stranger;
 grant execute on function prov.uuid7() to stranger;
 grant update (code) on prov.audit to prov_api;
@@ -431,10 +450,12 @@ create policy spying on prov.tenants using (
     current_setting('prov.operator', true) = 'on');
 create policy nosy on prov.tenants using (partner = (
     select p.id from prov.partners p limit 1));
-create table prov.jobs (partner uuid references prov.partners,
+alter table prov.operations add constraint owned
+    foreign key (partner) references prov.partners;
+create table prov.shared (partner uuid references prov.partners,
     n int references prov.forgotten, primary key (partner, n));
 create table prov.pairs (partner uuid, id int,
-    foreign key (partner, id) references prov.jobs);
+    foreign key (partner, id) references prov.shared);
 create table tenant.usage (id int, partner uuid references prov.partners,
     primary key (id));
 create policy usage_of_partner on tenant.usage using (

@@ -137,7 +137,7 @@ select ok(body::jsonb - 'removed' - 'purged_at' = jsonb_build_object('tenant',
     and (body ->> 'purged_at')::timestamptz = now()::timestamptz(3),
     'the receipt says which, when and by whom') from one, receipt;
 select is((body::jsonb -> 'removed') - 'prov.audit_details'
-        - 'prov.tenant_labels', '{"prov.tenants": 1,
+        - 'prov.tenant_labels', '{"prov.tenants": 1, "prov.events": 1,
     "tenant.meters": 2, "tenant.readings": 5, "prov.a_contracts": 1,
     "prov.b_invoices": 3, "prov.a_traces": 1}', 'and how many rows, of what')
 from receipt;

@@ -1,0 +1,310 @@
+-- How jobs are given to workers.  Only a worker's login may call
+-- prov.jobs_claim(); it is for the jobs of all partners, which the setting
+-- prov.worker opens.  docs/jobs.md has the whole of it.
+
+
+-- Queues take turns: the walk goes on after the one that the last claim ended
+-- with, from index entry to index entry, and looks at 1,000 at most.  One that
+-- another claim is at is passed by, so that one at a time counts its leases.
+
+create or replace function prov.jobs_walk(moment timestamptz, after uuid,
+        until uuid, wanted int, most int, out queues uuid[], out kinds text[],
+        out taken uuid[], out last uuid, out looked int,
+        out next_due timestamptz)
+    language plpgsql
+as $$
+begin
+    with recursive walk as (
+        select after as queue, null::text as kind, null::timestamptz as due,
+            null::boolean as ours, 0 as k, 0 as n
+        union all
+        select j.queue, j.kind, j.due, l.ours, w.k + l.ours::int, w.n + 1
+        from walk w
+        cross join lateral (
+            select i.queue, i.kind, i.due
+            from prov.jobs i
+            where i.state = 'waiting' and i.queue > w.queue
+                and i.queue <= until
+            order by i.queue, i.due, i.id
+            limit 1) j
+        cross join lateral (
+            select j.due <= moment and pg_try_advisory_xact_lock(
+                hashtextextended(j.queue::text, 5118)) as ours
+            offset 0) l
+        where w.k < wanted and w.n < most
+    )
+    select coalesce(array_agg(w.queue order by w.n)
+               filter (where w.ours), '{}'),
+        coalesce(array_agg(w.kind order by w.n) filter (where w.ours), '{}'),
+        coalesce(array_agg(w.queue)
+            filter (where w.due <= moment and not w.ours), '{}'),
+        (array_agg(w.queue order by w.n desc))[1], max(w.n),
+        min(w.due) filter (where w.due > moment)
+    into queues, kinds, taken, last, looked, next_due
+    from walk w;
+end
+$$;
+
+comment on function prov.jobs_walk(timestamptz, uuid, uuid, int, int) is
+    'Queues between two that have something due, as many as are wanted, and '
+    'locks them for this transaction; which of them another transaction has; '
+    'where the walk ended, after how many; and when something is due in those '
+    'that have nothing yet.';
+
+
+-- Of a queue the first 256 that are due are looked at, in the order in which
+-- they became so.
+
+create or replace function prov.jobs_lease(worker text, moment timestamptz,
+        until timestamptz, queues uuid[], share int, per_queue int, size int)
+    returns table (id uuid, kind text, attempt int, step int, data json)
+    language plpgsql rows 64
+as $$
+#variable_conflict use_column
+begin
+    return query
+        with chosen as materialized (
+            select c.id
+            from unnest(queues) with ordinality as q (queue, n)
+            cross join lateral (
+                select r.id, row_number() over () as place
+                from (
+                    select w.id, w.leased
+                    from (
+                        select i.id, i.due, i.tenant, i.seq,
+                            coalesce(i.lease_until > moment, false) as leased
+                        from prov.jobs i
+                        where i.state = 'waiting' and i.queue = q.queue
+                            and i.due <= moment
+                        order by i.due, i.id
+                        limit 256) w
+                    where w.leased or w.tenant is null
+                        or not exists (
+                            select from prov.jobs e
+                            where e.tenant = w.tenant and e.queue = q.queue
+                                and e.seq < w.seq)
+                    limit per_queue) r
+                where not r.leased
+                limit share) c
+            order by c.place, q.n
+            limit size
+        ), held as materialized (
+            select j.id
+            from prov.jobs j
+            where j.id = any (array(select c.id from chosen c))
+                and j.state = 'waiting'
+                and (j.lease_until is null or j.lease_until <= moment)
+            order by j.id
+            for update skip locked
+        ), leased as (
+            update prov.jobs as j
+            set attempt = j.attempt + 1, lease_worker = worker,
+                lease_until = until
+            from held h
+            where j.id = h.id
+            returning j.*
+        )
+        select l.id, l.kind, l.attempt, l.step,
+            case when l.kind = 'webhook'
+                then prov.webhook_job(l.queue, l.event, l.data)
+                else l.data::json end
+        from leased l;
+end
+$$;
+
+comment on function prov.jobs_lease(text, timestamptz, timestamptz, uuid[],
+    int, int, int) is
+    'Leases jobs of these queues: of each at most a share, and no more than '
+    'per_queue together with what is leased already.  Not one whose tenant '
+    'has an earlier one in the queue that was never tried.';
+
+
+create or replace function prov.webhook_job(endpoint uuid, event uuid,
+        data jsonb)
+    returns json
+    language plpgsql stable
+as $$
+begin
+    return (
+        select json_build_object(
+            'endpoint', w.id,
+            'url', w.url,
+            'headers', w.headers,
+            'algorithm', w.algorithm,
+            'secret', w.secret,
+            'previous_secret', case when w.previous_until > now()
+                                    then w.previous_secret end,
+            'event', webhook_job.event,
+            'type', coalesce(e.type, data ->> 'type'),
+            'payload', coalesce(prov.event_text(e), data ->> 'payload'))
+        from prov.webhook_endpoints w
+        left join prov.events e on e.id = webhook_job.event
+        where w.id = webhook_job.endpoint);
+end
+$$;
+
+comment on function prov.webhook_job(uuid, uuid, jsonb) is
+    'What a worker needs for a delivery.  Its payload is the event''s, or what '
+    'the job brings; null when the event is gone.';
+
+
+create or replace function prov.event_text(e prov.events)
+    returns text
+    language sql stable
+return case when e.id is not null then format(
+    '{"id": "%s", "type": "%s", "created_at": "%s", "data": %s, '
+    '"request_id": %s}', e.id, e.type, prov.rfc3339(e.at),
+    coalesce(e.data::text, 'null'),
+    coalesce(to_json(e.request_id)::text, 'null')) end;
+
+comment on function prov.event_text(prov.events) is
+    'An event as it is shown and sent, to the byte.';
+
+
+create or replace function prov.jobs_claim(request jsonb, params jsonb,
+        input jsonb)
+    returns table (id uuid, kind text, attempt int, step int, data json)
+    language plpgsql security definer rows 64
+as $$
+declare
+    moment    constant timestamptz := clock_timestamp();
+    nobody    constant uuid := '00000000-0000-0000-0000-000000000000';
+    after     constant uuid := coalesce((request ->> 'after')::uuid, nobody);
+    worker    constant text := request ->> 'worker';
+    per_queue constant int := greatest((request ->> 'per_queue')::int, 1);
+    until     constant timestamptz := moment
+        + make_interval(secs => (request ->> 'lease')::float8);
+    room      int := greatest((request ->> 'limit')::int, 1);
+    share     int;
+    n         int;
+    walk      record;
+    rest      record;
+    dead      uuid[];
+    next_due  timestamptz;
+    ignored   text;
+begin
+    -- a lease need not survive a crash: who had it is dead, or will be heard
+
+    ignored := set_config('synchronous_commit', 'off', true);
+    ignored := set_config('prov.worker', 'on', true);
+
+    walk := prov.jobs_walk(moment, after,
+        'ffffffff-ffff-ffff-ffff-ffffffffffff', room, 1000);
+
+    if cardinality(walk.queues) < room and walk.looked < 1000
+       and after <> nobody
+    then
+        rest := prov.jobs_walk(moment, nobody, after,
+            room - cardinality(walk.queues), 1000 - walk.looked);
+
+        walk.queues := walk.queues || rest.queues;
+        walk.kinds := walk.kinds || rest.kinds;
+        walk.taken := walk.taken || rest.taken;
+        walk.looked := walk.looked + rest.looked;
+        walk.next_due := least(walk.next_due, rest.next_due);
+        walk.last := case when rest.looked > 0 then rest.last
+                          else walk.last end;
+    end if;
+
+    if 'webhook' = any (walk.kinds) then
+        dead := prov.webhooks_cancel(moment, walk.queues, walk.kinds);
+
+        if dead is not null then
+            walk.queues := array(select q from unnest(walk.queues) q
+                                 where q <> all (dead));
+        end if;
+    end if;
+
+    -- to each the same; what some leave, the others may have
+
+    share := ceil(room::float8 / greatest(cardinality(walk.queues), 1));
+
+    loop
+        exit when walk.queues = '{}';
+
+        return query
+            select l.* from prov.jobs_lease(worker, moment, until,
+                walk.queues, least(share, per_queue), per_queue, room) l;
+
+        get diagnostics n = row_count;
+
+        room := room - n;
+
+        exit when room = 0 or n = 0 or share >= per_queue;
+
+        share := per_queue;
+    end loop;
+
+    -- when to come again: at once when there may be more
+
+    kind := '';
+    data := json_build_object('after', walk.last);
+
+    if room = 0 or walk.looked >= 1000 or dead is not null then
+        step := 0;
+    else
+        next_due := least(walk.next_due, (
+            select min(d.due)
+            from unnest(walk.queues || walk.taken) as q (queue)
+            cross join lateral (
+                select j.due
+                from prov.jobs j
+                where j.state = 'waiting' and j.queue = q.queue
+                    and j.due > moment
+                order by j.due, j.id
+                limit 1) d),
+            case when walk.taken <> '{}'
+                then moment + interval '5 ms' end);
+        step := least(ceil(extract(epoch from next_due - moment) * 1000),
+            86400000);
+    end if;
+
+    return next;
+end
+$$;
+
+comment on function prov.jobs_claim(jsonb, jsonb, jsonb) is
+    'Leases jobs to a worker: {"worker", "limit", "per_queue", "lease" (s), '
+    '"after" (queue)}.  The last row is none: its step are the milliseconds '
+    'until something is due (0: there may be more, null: nothing is), its '
+    'data the queue that the next claim goes on after.';
+
+
+create or replace function prov.webhooks_cancel(moment timestamptz,
+        queues uuid[], kinds text[])
+    returns uuid[]
+    language plpgsql
+as $$
+declare
+    dead uuid[];
+begin
+    select array_agg(q.queue) into dead
+    from unnest(queues, kinds) as q (queue, kind)
+    where q.kind = 'webhook'
+        and not exists (select from prov.webhook_endpoints w
+                        where w.id = q.queue and w.status = 'active');
+
+    if dead is not null then
+        update prov.jobs as j
+        set state = 'cancelled', seq = null, finished_at = moment
+        where j.id = any (array(
+            select i.id
+            from unnest(dead) as d (queue)
+            cross join lateral (
+                select k.id
+                from prov.jobs k
+                where k.state = 'waiting' and k.queue = d.queue
+                    and k.due <= moment
+                    and (k.lease_until is null or k.lease_until <= moment)
+                order by k.due, k.id
+                limit 1000
+                for update skip locked) i));
+    end if;
+
+    return dead;
+end
+$$;
+
+comment on function prov.webhooks_cancel(timestamptz, uuid[], text[]) is
+    'Cancels what is due to endpoints that are not active, or there no more: '
+    'up to 1,000 of each.  Returns these endpoints.';

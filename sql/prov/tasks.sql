@@ -1,0 +1,156 @@
+-- What is done from time to time, a part at a time: prov.job_run() calls
+-- prov.job_task() for whoever has leased the task's job.
+
+
+create or replace function prov.job_task(job prov.jobs, out verdict text,
+        out wait int, out step int, out data jsonb)
+    language plpgsql
+as $$
+declare
+    n int;
+begin
+    -- what is left is for the next part, which comes at once
+
+    case job.data ->> 'task'
+        when 'purge_expired' then
+            n := prov.purge_expired(20) / 20;
+        when 'expire_answers' then
+            n := prov.expire_answers(1000) / 1000;
+        when 'expire_secrets' then
+            n := prov.expire_secrets();
+        when 'expire_records' then
+            n := prov.expire_records(1000);
+    end case;
+
+    verdict := case when n > 0 then 'next' else 'done' end;
+end
+$$;
+
+comment on function prov.job_task(prov.jobs) is
+    'Does a part of a task.';
+
+
+create or replace function prov.partner_ids()
+    returns setof uuid
+    language plpgsql
+as $$
+begin
+    -- and the two that stand for operators and for nobody
+
+    perform set_config('prov.operator', 'on', true);
+
+    return query
+        select p.id from prov.partners p
+        union all
+        values ('ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid),
+            ('00000000-0000-0000-0000-000000000000');
+
+    perform set_config('prov.operator', '', true);
+end
+$$;
+
+comment on function prov.partner_ids() is
+    'All that rows can belong to.';
+
+
+create or replace function prov.expire_answers(size int)
+    returns int
+    language plpgsql
+as $$
+declare
+    owner uuid;
+    n     int := 0;
+begin
+    for owner in select prov.partner_ids() loop
+        exit when n >= size;
+
+        perform set_config('prov.partner', owner::text, true);
+        n := n + prov.idempotency_expire(size - n);
+    end loop;
+
+    perform set_config('prov.partner', '', true);
+
+    return n;
+end
+$$;
+
+comment on function prov.expire_answers(int) is
+    'Deletes kept answers of all partners that are older than 24 hours, at '
+    'most so many.';
+
+
+create or replace function prov.expire_secrets()
+    returns int
+    language plpgsql
+as $$
+declare
+    owner uuid;
+begin
+    for owner in select prov.partner_ids() loop
+        perform set_config('prov.partner', owner::text, true);
+
+        update prov.api_keys as k
+        set previous_hash = null, previous_until = null
+        where k.partner = owner and k.previous_until <= now();
+
+        update prov.webhook_endpoints as w
+        set previous_secret = null, previous_until = null
+        where w.partner = owner and w.previous_until <= now();
+    end loop;
+
+    perform set_config('prov.partner', '', true);
+
+    return 0;
+end
+$$;
+
+comment on function prov.expire_secrets() is
+    'Forgets secrets that were good for a while after a rotation, and are no '
+    'more.';
+
+
+create or replace function prov.expire_records(size int)
+    returns int
+    language plpgsql
+as $$
+declare
+    oldest constant uuid := prov.uuid7_at(now() - coalesce(nullif(
+        current_setting('prov.retention', true), '')::interval, '30 days'));
+    gone   uuid[];
+    n      int;
+    more   int := 0;
+begin
+    perform set_config('prov.worker', 'on', true);
+
+    gone := array(
+        select e.id from prov.events e
+        where e.id < oldest order by e.id limit size);
+    delete from prov.events e where e.id = any (gone);
+    more := more + cardinality(gone) / size;
+
+    gone := array(
+        select j.id from prov.jobs j
+        where j.id < oldest and j.kind <> 'task'
+        order by j.id limit size);
+    delete from prov.job_attempts a where a.job = any (gone);
+    delete from prov.jobs j where j.id = any (gone);
+    more := more + cardinality(gone) / size;
+
+    gone := array(
+        select o.id from prov.operations o
+        where o.id < oldest and o.finished_at is not null
+        order by o.id limit size);
+    delete from prov.operation_items i where i.operation = any (gone);
+    delete from prov.operations o where o.id = any (gone);
+    more := more + cardinality(gone) / size;
+
+    perform set_config('prov.worker', '', true);
+
+    return more;
+end
+$$;
+
+comment on function prov.expire_records(int) is
+    'Deletes events, jobs and operations that are older than 30 days (setting '
+    'prov.retention), at most so many of each; above 0 when there may be '
+    'more.';

@@ -98,3 +98,16 @@ return (lpad(to_hex(floor(extract(epoch from moment) * 1000)::bigint), 12, '0')
 
 comment on function prov.uuid7_at(timestamptz) is
     'The first UUID version 7 of a moment: what has a smaller id is older.';
+
+
+create or replace function prov.event_text(e prov.events)
+    returns text
+    language sql stable
+return case when e.id is not null then format(
+    '{"id": "%s", "type": "%s", "created_at": "%s", "data": %s, '
+    '"request_id": %s}', e.id, e.type, prov.rfc3339(e.at),
+    coalesce(e.data::text, 'null'),
+    coalesce(to_json(e.request_id)::text, 'null')) end;
+
+comment on function prov.event_text(prov.events) is
+    'An event as it is shown and sent, to the byte.';

@@ -15,8 +15,8 @@ create or replace function prov.jobs_walk(moment timestamptz, after uuid,
 as $$
 begin
     with recursive walk as (
-        select after as queue, null::text as kind, null::timestamptz as due,
-            null::boolean as ours, 0 as k, 0 as n
+        select after as queue, null::text collate "C" as kind,
+            null::timestamptz as due, null::boolean as ours, 0 as k, 0 as n
         union all
         select j.queue, j.kind, j.due, l.ours, w.k + l.ours::int, w.n + 1
         from walk w
@@ -106,9 +106,23 @@ begin
         )
         select l.id, l.kind, l.attempt, l.step,
             case when l.kind = 'webhook'
-                then prov.webhook_job(l.queue, l.event, l.data)
+                then json_build_object(
+                    'endpoint', w.id,
+                    'url', w.url,
+                    'headers', w.headers,
+                    'algorithm', w.algorithm,
+                    'secret', w.secret,
+                    'previous_secret', case when w.previous_until > moment
+                                            then w.previous_secret end,
+                    'event', l.event,
+                    'type', coalesce(e.type, l.data ->> 'type'),
+                    'payload', coalesce(prov.event_text(e),
+                                        l.data ->> 'payload'))
                 else l.data::json end
-        from leased l;
+        from leased l
+        left join prov.webhook_endpoints w
+            on l.kind = 'webhook' and w.id = l.queue
+        left join prov.events e on e.id = l.event;
 end
 $$;
 
@@ -116,49 +130,9 @@ comment on function prov.jobs_lease(text, timestamptz, timestamptz, uuid[],
     int, int, int) is
     'Leases jobs of these queues: of each at most a share, and no more than '
     'per_queue together with what is leased already.  Not one whose tenant '
-    'has an earlier one in the queue that was never tried.';
-
-
-create or replace function prov.webhook_job(endpoint uuid, event uuid,
-        data jsonb)
-    returns json
-    language plpgsql stable
-as $$
-begin
-    return (
-        select json_build_object(
-            'endpoint', w.id,
-            'url', w.url,
-            'headers', w.headers,
-            'algorithm', w.algorithm,
-            'secret', w.secret,
-            'previous_secret', case when w.previous_until > now()
-                                    then w.previous_secret end,
-            'event', webhook_job.event,
-            'type', coalesce(e.type, data ->> 'type'),
-            'payload', coalesce(prov.event_text(e), data ->> 'payload'))
-        from prov.webhook_endpoints w
-        left join prov.events e on e.id = webhook_job.event
-        where w.id = webhook_job.endpoint);
-end
-$$;
-
-comment on function prov.webhook_job(uuid, uuid, jsonb) is
-    'What a worker needs for a delivery.  Its payload is the event''s, or what '
-    'the job brings; null when the event is gone.';
-
-
-create or replace function prov.event_text(e prov.events)
-    returns text
-    language sql stable
-return case when e.id is not null then format(
-    '{"id": "%s", "type": "%s", "created_at": "%s", "data": %s, '
-    '"request_id": %s}', e.id, e.type, prov.rfc3339(e.at),
-    coalesce(e.data::text, 'null'),
-    coalesce(to_json(e.request_id)::text, 'null')) end;
-
-comment on function prov.event_text(prov.events) is
-    'An event as it is shown and sent, to the byte.';
+    'has an earlier one in the queue that was never tried.  A delivery has '
+    'what it needs as its data: the payload is the event''s, or what the job '
+    'brings, and null when the event is gone.';
 
 
 create or replace function prov.jobs_claim(request jsonb, params jsonb,
@@ -255,8 +229,9 @@ begin
                 limit 1) d),
             case when walk.taken <> '{}'
                 then moment + interval '5 ms' end);
-        step := least(ceil(extract(epoch from next_due - moment) * 1000),
-            86400000);
+        step := case when next_due is not null
+            then least(ceil(extract(epoch from next_due - moment) * 1000),
+                       86400000) end;
     end if;
 
     return next;

@@ -31,6 +31,8 @@ static char *ngx_http_provisioning_issuer(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_provisioning_limit_zone(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_provisioning_secrets_key(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 
 
 static ngx_command_t  ngx_http_provisioning_commands[] = {
@@ -52,6 +54,13 @@ static ngx_command_t  ngx_http_provisioning_commands[] = {
     { ngx_string("provisioning_issuer"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
       ngx_http_provisioning_issuer,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_secrets_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_provisioning_secrets_key,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -308,6 +317,9 @@ ngx_http_provisioning_create_main_conf(ngx_conf_t *cf)
         || ngx_array_init(&pmcf->services, cf->pool, 2, sizeof(void *))
            != NGX_OK
         || ngx_array_init(&pmcf->zones, cf->pool, 2, sizeof(void *))
+           != NGX_OK
+        || ngx_array_init(&pmcf->seals, cf->pool, PROV_SEAL_KEYS,
+                          sizeof(prov_seal_key_t))
            != NGX_OK)
     {
         return NULL;
@@ -386,4 +398,14 @@ ngx_http_provisioning_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     prov_request_main_conf_t *pmcf = conf;
 
     return prov_limit_zone_conf(cf, &pmcf->zones);
+}
+
+
+static char *
+ngx_http_provisioning_secrets_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    prov_request_main_conf_t *pmcf = conf;
+
+    return prov_seal_key_conf(cf, &pmcf->seals);
 }

@@ -61,6 +61,20 @@ typedef struct {
 } prov_openapi_media_t;
 
 
+/* x-secret: what the gateway makes and seals for a function */
+
+#define PROV_OPENAPI_OWNER_NEW  ((ngx_uint_t) -1)
+
+typedef struct {
+    ngx_str_t               purpose;    /* the beginning of each seal's own */
+    ngx_str_t               member;     /* of the body, to be sealed; empty:
+                                           none */
+    ngx_uint_t              owner;      /* index of a parameter of the path,
+                                           or PROV_OPENAPI_OWNER_NEW */
+    unsigned                make:1;     /* a new secret */
+} prov_openapi_secret_t;
+
+
 typedef struct prov_openapi_api_s  prov_openapi_api_t;
 
 
@@ -79,6 +93,9 @@ typedef struct {
     prov_schema_t          *result;     /* x-validate-result: of the member
                                            below; NULL: nothing is looked at */
     ngx_str_t               member;     /* of what the function answers */
+    prov_openapi_secret_t  *secret;     /* x-secret, or NULL */
+    ngx_str_t               outbound;   /* x-outbound-url: member of the body;
+                                           empty: none */
     unsigned                body_required:1;
     unsigned                stream:1;   /* x-stream: answered page by page */
     prov_openapi_api_t     *api;

@@ -162,6 +162,8 @@ static prov_openapi_member_t  prov_openapi_operation[] = {
     ONE("x-handler", STRING),
     ONE("x-stream", BOOLEAN),
     ONE("x-validate-result", RESULT),
+    ONE("x-secret", SECRET),
+    ONE("x-outbound-url", STRING),
     REFUSE("servers", "all operations are served below the first of the "
            "document's \"servers\": write them there"),
     END
@@ -174,6 +176,18 @@ static prov_openapi_member_t  prov_openapi_validated[] = {
     NEED("member", STRING, "\"member\": the member of the answer that has "
          "the result"),
     NEED("schema", SCHEMA, "\"schema\": what the result must be"),
+    END
+};
+
+
+/* an extension of ours: x-secret */
+
+static prov_openapi_member_t  prov_openapi_secret_grammar[] = {
+    NEED("purpose", STRING, "\"purpose\": what the secret is for, in "
+         "snake_case"),
+    ONE("owner", STRING),
+    ONE("make", BOOLEAN),
+    ONE("member", STRING),
     END
 };
 
@@ -375,11 +389,15 @@ prov_openapi_grammar_t  prov_openapi_grammar[PROV_OPENAPI_KINDS] = {
 
     [PROV_OPENAPI_K_OPERATION] =
         { "an operation", NULL,
-          "x-permission, x-handler, x-stream and x-validate-result",
+          "x-permission, x-handler, x-stream, x-validate-result, x-secret and "
+          "x-outbound-url",
           prov_openapi_operation },
 
     [PROV_OPENAPI_K_RESULT] =
         { "an x-validate-result", NULL, NULL, prov_openapi_validated },
+
+    [PROV_OPENAPI_K_SECRET] =
+        { "an x-secret", NULL, NULL, prov_openapi_secret_grammar },
 
     [PROV_OPENAPI_K_PARAMETER] =
         { "a parameter", "parameters", "x-permission",

@@ -45,6 +45,7 @@ typedef enum {
     PROV_OPENAPI_K_PATH_ITEM,
     PROV_OPENAPI_K_OPERATION,
     PROV_OPENAPI_K_RESULT,
+    PROV_OPENAPI_K_SECRET,
     PROV_OPENAPI_K_PARAMETER,
     PROV_OPENAPI_K_REQUEST_BODY,
     PROV_OPENAPI_K_MEDIA_TYPE,
@@ -276,6 +277,14 @@ ngx_int_t prov_openapi_text(prov_openapi_load_t *load, prov_openapi_at_t *at,
 
 /* prov_openapi_body.c */
 ngx_int_t prov_openapi_body(prov_openapi_load_t *load,
+    prov_openapi_at_t *operation, prov_openapi_operation_t *op);
+
+/* prov_openapi_outbound.c */
+ngx_int_t prov_openapi_outbound(prov_openapi_load_t *load,
+    prov_openapi_at_t *operation, prov_openapi_operation_t *op);
+
+/* prov_openapi_secret.c */
+ngx_int_t prov_openapi_secret(prov_openapi_load_t *load,
     prov_openapi_at_t *operation, prov_openapi_operation_t *op);
 
 /* prov_openapi_result.c */

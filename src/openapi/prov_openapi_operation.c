@@ -260,6 +260,8 @@ prov_openapi_operation_add(prov_openapi_load_t *load,
         || prov_openapi_parameters(load, item, at, template, op) != NGX_OK
         || prov_openapi_body(load, at, op) != NGX_OK
         || prov_openapi_result(load, at, op) != NGX_OK
+        || prov_openapi_secret(load, at, op) != NGX_OK
+        || prov_openapi_outbound(load, at, op) != NGX_OK
         || prov_openapi_operation_responses(load, at) != NGX_OK)
     {
         return NGX_ERROR;

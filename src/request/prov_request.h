@@ -13,6 +13,7 @@
 
 #include "auth/prov_auth.h"
 #include "auth/prov_auth_signer.h"
+#include "base/prov_seal.h"
 #include "db/prov_db.h"
 #include "limit/prov_limit.h"
 #include "openapi/prov_openapi.h"
@@ -71,6 +72,7 @@ typedef struct {
     ngx_uint_t                  token;     /* statement */
     ngx_str_t                   inventory; /* prov.ready's first argument */
     void                       *threads;   /* ngx_thread_pool_t * */
+    ngx_array_t                *seals;     /* prov_seal_key_t */
 } prov_request_service_t;
 
 
@@ -143,6 +145,10 @@ typedef struct {
     ngx_array_t                 apis;      /* prov_openapi_api_t * */
     ngx_array_t                 services;  /* prov_request_service_t * */
     ngx_array_t                 zones;     /* prov_limit_zone_t * */
+    ngx_array_t                 seals;     /* prov_seal_key_t: the first one
+                                              seals, all of them unseal */
+    ngx_int_t                 (*outbound_url)(ngx_str_t *url,
+                                              const char **why);
     prov_request_handler_t     *handlers;  /* that x-handler may name */
     ngx_uint_t                  attempts;  /* kept by a worker; 0: none */
     ngx_msec_t                  attempts_interval;
@@ -200,6 +206,9 @@ struct prov_request_ctx_s {
                                               with what follows: */
     prov_request_then_pt        then;      /* NULL: answers are sent */
     ngx_str_t                   tenant;
+    ngx_str_t                   resource;  /* the id of what may be made, where
+                                              it was needed before args[0] */
+    ngx_str_t                   secret;    /* members of args[0]; empty: none */
     prov_request_room_t        *rooms;     /* of the limits that counted */
     ngx_uint_t                  nrooms;
     ngx_str_t                   policy;    /* of the location that counted */
@@ -377,6 +386,17 @@ ngx_int_t prov_request_no_answer(ngx_http_request_t *r,
 /* prov_request_caller.c: what the database is told of the caller */
 ngx_int_t prov_request_caller(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
+
+/* prov_request_outbound.c: where the gateway is to send something */
+ngx_int_t prov_request_outbound(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx);
+ngx_int_t prov_request_body_json(prov_request_ctx_t *ctx, json_t **body);
+
+/* prov_request_secret.c: what is kept sealed */
+ngx_int_t prov_request_secret(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx);
+void prov_request_secret_conf(ngx_conf_t *cf,
+    prov_request_service_t *service);
 
 /* prov_request_granted.c: what the caller may do */
 ngx_uint_t prov_request_permitted(prov_openapi_operation_t *op,

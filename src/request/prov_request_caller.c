@@ -91,6 +91,8 @@ prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         }
     }
 
+    p = ngx_cpymem(p, ctx->secret.data, ctx->secret.len);
+
     if (op->result) {
         p = prov_request_result_told(p, ctx);
     }
@@ -132,6 +134,8 @@ prov_request_caller_len(prov_request_ctx_t *ctx, ngx_str_t *permission,
     if (permission) {
         len += prov_json_quoted(permission->len);
     }
+
+    len += ctx->secret.len;
 
     if (ctx->operation->result) {
         len += prov_request_result_len(ctx->operation);
@@ -178,7 +182,10 @@ prov_request_caller_ids(prov_request_ctx_t *ctx, u_char **p)
 
     *p = prov_caller_member(*p, ",\"mutation\":", &id);
 
-    if (prov_id_make(text) != NGX_OK) {
+    if (ctx->resource.len) {
+        id = ctx->resource;
+
+    } else if (prov_id_make(text) != NGX_OK) {
         return NGX_ERROR;
     }
 

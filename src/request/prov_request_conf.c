@@ -69,6 +69,8 @@ prov_request_service(ngx_conf_t *cf, prov_openapi_api_t *api,
         return NULL;
     }
 
+    prov_request_secret_conf(cf, service);
+
     op = api->operations.elts;
 
     for (i = 0; i < api->operations.nelts; i++) {

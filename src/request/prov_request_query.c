@@ -23,6 +23,7 @@ static void prov_request_release(void *data);
 ngx_int_t
 prov_request_query(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 {
+    ngx_int_t        rc;
     ngx_uint_t       statement;
     prov_db_class_e  class;
 
@@ -33,6 +34,22 @@ prov_request_query(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         return prov_problem(r, NGX_HTTP_FORBIDDEN, "partner_missing",
                             "The token names no partner, so there is nobody "
                             "to act for.");
+    }
+
+    if (ctx->operation->outbound.len) {
+        rc = prov_request_outbound(r, ctx);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (ctx->operation->secret) {
+        rc = prov_request_secret(r, ctx);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
     if (prov_request_caller(r, ctx) != NGX_OK) {

@@ -97,8 +97,8 @@ sub grammar {
             . 'are x-roles, x-database-schema and x-database-enter'],
         ['another extension of an operation', at("$get/x-permision", 'x'),
          "$get/x-permision", 'the extension "x-permision" is not known; those '
-            . 'of an operation are x-permission, x-handler, x-stream and '
-            . 'x-validate-result'],
+            . 'of an operation are x-permission, x-handler, x-stream, '
+            . 'x-validate-result, x-secret and x-outbound-url'],
         ['an extension between callbacks', at("$get/callbacks/c/x-a", {}),
          "$get/callbacks/c/x-a", 'the extension "x-a" is not known, and a '
             . 'callback has none: remove it'],

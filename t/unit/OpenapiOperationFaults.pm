@@ -89,6 +89,13 @@ sub operations {
             'x-validate-result' => $x, %more } });
     };
 
+    my $kept = '/paths/~1other/post/x-secret';
+    my $secret = sub {
+        my ($x) = @_;
+        return at('/paths/~1other', { post => { %{ operation('thing_add') },
+            'x-secret' => $x } });
+    };
+
     return (
         (map { ["the operationId \"$_\"", at("$get/operationId", $_),
                 "$get/operationId", "\"$_\" $id"] }
@@ -137,6 +144,38 @@ sub operations {
             shema => {} }), "$result/shema", '"shema" is not a member of an '
             . 'x-validate-result in OpenAPI 3.1: correct its spelling or '
             . 'remove it'],
+        ['the secret of a read', at("$get/x-secret", { purpose => 'x',
+            make => JSON::PP::true }), "$get/x-secret", 'only a change that '
+            . 'a function makes can keep a secret: remove this x-secret'],
+        ['a secret for nothing', $secret->({ make => JSON::PP::true }),
+         $kept, '"purpose" is missing in an x-secret: write "purpose": what '
+            . 'the secret is for, in snake_case'],
+        ['a secret that is none', $secret->({ purpose => 'thing' }), $kept,
+         'nothing is to be kept secret: write "make": true to have a secret '
+            . 'made, or "member" to have that of the body sealed'],
+        (map { my $name = $_; map { ["the $name \"$_\" of a secret",
+                $secret->({ purpose => 'thing', make => JSON::PP::true,
+                            $name => $_ }), "$kept/$name", "\"$_\" cannot be "
+                . 'a name here: write snake_case of at most 63 bytes, like '
+                . '"webhook_endpoint"'] } 'a b', 'a"', 'Thing', 'a' x 64 }
+            'purpose', 'member'),
+        ['a secret of nobody', $secret->({ purpose => 'thing',
+            make => JSON::PP::true, owner => 'thing' }), "$kept/owner",
+         'the path has no parameter "thing": write the name of the one that '
+            . 'says whose the secret is, or remove it where the operation '
+            . 'makes the owner'],
+        ['a misspelt member of a secret', $secret->({ purpose => 'thing',
+            mke => JSON::PP::true }), "$kept/mke", '"mke" is not a member of '
+            . 'an x-secret in OpenAPI 3.1: correct its spelling or remove it'],
+        ['a URL where there is no body', at("$get/x-outbound-url", 'url'),
+         "$get/x-outbound-url", 'only a body that a function is called with '
+            . 'is looked at: remove this x-outbound-url'],
+        ['a URL without a name', at('/paths/~1other', { post => {
+            %{ operation('thing_add') }, 'x-outbound-url' => 'a b',
+            requestBody => { content => { 'application/json' => {
+                schema => {} } } } } }),
+         '/paths/~1other/post/x-outbound-url', '"a b" cannot name a member '
+            . 'here: write snake_case of at most 63 bytes, like "url"'],
         ['an operation without a response', at("$get/responses", {}),
          "$get/responses", 'an operation answers something: write at least '
             . 'one response'],

@@ -6,6 +6,8 @@
 #include "ngx_shim.h"
 
 
+static ngx_int_t ngx_shim_base64(ngx_str_t *dst, ngx_str_t *src,
+    const char *last);
 static u_char *ngx_shim_number(u_char *buf, u_char *last, uint64_t value,
     ngx_uint_t negative, u_char zero, ngx_uint_t hex, ngx_uint_t width);
 static u_char *ngx_shim_copy(u_char *buf, u_char *last, u_char *src,
@@ -434,4 +436,55 @@ ngx_encode_base64url(ngx_str_t *dst, ngx_str_t *src)
     }
 
     dst->len = p - dst->data;
+}
+
+
+ngx_int_t
+ngx_decode_base64(ngx_str_t *dst, ngx_str_t *src)
+{
+    return ngx_shim_base64(dst, src, "+/");
+}
+
+
+ngx_int_t
+ngx_decode_base64url(ngx_str_t *dst, ngx_str_t *src)
+{
+    return ngx_shim_base64(dst, src, "-_");
+}
+
+
+/* as nginx: "=" ends it, and bits that are left over are not looked at */
+
+static ngx_int_t
+ngx_shim_base64(ngx_str_t *dst, ngx_str_t *src, const char *last)
+{
+    u_char       ch;
+    size_t       i, n;
+    uint32_t     bits;
+    const char  *digit;
+    char         digits[65];
+
+    (void) sprintf(digits, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw"
+                           "xyz0123456789%s", last);
+
+    dst->len = 0;
+    bits = 0;
+
+    for (i = 0; i < src->len && src->data[i] != '='; i++) {
+        ch = src->data[i];
+        digit = ch ? strchr(digits, ch) : NULL;
+
+        if (digit == NULL) {
+            return NGX_ERROR;
+        }
+
+        bits = bits << 6 | (uint32_t) (digit - digits);
+        n = i % 4;
+
+        if (n) {
+            dst->data[dst->len++] = (u_char) (bits >> (6 - 2 * n));
+        }
+    }
+
+    return i % 4 == 1 ? NGX_ERROR : NGX_OK;
 }

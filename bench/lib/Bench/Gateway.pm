@@ -21,7 +21,7 @@ my @places = (
     [qr{/var/log/nginx}                  => '%%DIR%%'],
     [qr{unix:/run/postgresql}            => '%%DATABASE%%'],
     [qr{/etc/nginx/provisioning/\w+\.jwks} => '%%JWKS%%'],
-    [qr{/etc/nginx/provisioning/(?=signer\.pem)} => '%%DIR%%/'],
+    [qr{/etc/nginx/provisioning/(?=signer\.pem|secrets\.key)} => '%%DIR%%/'],
     [qr{/usr/local/share/nginx-provisioning/openapi} => '%%OPENAPI%%'],
     [qr{/run/nginx/application\.sock}    => '%%DIR%%/application.sock'],
     [qr{127\.0\.0\.1:8080}               => '127.0.0.1:%%PORT%%'],

@@ -62,6 +62,8 @@ http {
         <<issuer>>
     }
 
+    provisioning_secrets_key %%SECRETS%% id=test;
+
     <<http>>
 
     server {
@@ -120,6 +122,7 @@ sub new {
             ISSUER   => $Provisioning::Test::Token::ISSUER,
             AUDIENCE => $Provisioning::Test::Token::AUDIENCE,
             JWKS     => "$directory/jwks.json",
+            SECRETS  => "$directory/secrets.key",
         },
         allowed   => [@ordinary],
         leaks     => defined $o{leaks} ? $o{leaks} : 1,
@@ -137,6 +140,8 @@ sub new {
 
     $self->write_file('jwks.json', Provisioning::Test::Token::jwks(
         qw(rsa ec256 ec384 ec521 ed25519)));
+    $self->write_file('secrets.key', 'a key of 32 bytes, for the tests');
+    chmod 0600, "$directory/secrets.key" or die "$directory/secrets.key: $!";
     $self->configure(%o);
 
     return $self;

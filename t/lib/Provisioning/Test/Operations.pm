@@ -21,7 +21,8 @@ package Provisioning::Test::Operations;
 # prov_api's, and SECURITY DEFINER.  sql => text makes one in another way, with
 # <<name>> in it; without either there is none.  handler => name makes an
 # operation public and served by an x-handler; stream => true one that is
-# answered page by page; result is an x-validate-result.
+# answered page by page; result is an x-validate-result, secret an x-secret,
+# outbound an x-outbound-url.
 
 use strict;
 use warnings;
@@ -137,6 +138,8 @@ sub document {
                           : ('x-permission' => 'quirk:use'),
             $o->{stream} ? ('x-stream' => JSON::PP::true) : (),
             $o->{result} ? ('x-validate-result' => $o->{result}) : (),
+            $o->{secret} ? ('x-secret' => $o->{secret}) : (),
+            $o->{outbound} ? ('x-outbound-url' => $o->{outbound}) : (),
             $o->{parameters} ? (parameters => $o->{parameters}) : (),
             $o->{body} ? (requestBody => {
                 required => $o->{optional} ? JSON::PP::false

@@ -10,6 +10,15 @@
 
 #include "base/prov_json_memory.h"
 #include "handlers/prov_handlers.h"
+#include "http/prov_http.h"
+
+
+/* of the http block: what src/request knows of, and what it does not */
+
+typedef struct {
+    prov_request_main_conf_t    request;   /* first: directives are given it */
+    prov_http_conf_t           *outbound;  /* NULL: nobody needs it */
+} ngx_http_provisioning_main_conf_t;
 
 
 static ngx_int_t ngx_http_provisioning_preconfiguration(ngx_conf_t *cf);
@@ -32,6 +41,8 @@ static char *ngx_http_provisioning_issuer(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_http_provisioning_limit_zone(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_provisioning_secrets_key(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_provisioning_outbound(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 
 
@@ -61,6 +72,13 @@ static ngx_command_t  ngx_http_provisioning_commands[] = {
     { ngx_string("provisioning_secrets_key"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
       ngx_http_provisioning_secrets_key,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_outbound"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_NOARGS,
+      ngx_http_provisioning_outbound,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -267,18 +285,22 @@ ngx_http_provisioning_init_module(ngx_cycle_t *cycle)
 static ngx_int_t
 ngx_http_provisioning_init_process(ngx_cycle_t *cycle)
 {
-    prov_request_main_conf_t  *pmcf;
+    prov_request_main_conf_t           *pmcf;
+    ngx_http_provisioning_main_conf_t  *mcf;
 
-    pmcf = ngx_http_cycle_get_module_main_conf(cycle,
-                                               ngx_http_provisioning_module);
+    mcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_provisioning_module);
 
-    if (pmcf == NULL) {
+    if (mcf == NULL) {
         /* no http block */
         return NGX_OK;
     }
 
+    pmcf = &mcf->request;
+
     if (prov_request_init_worker(cycle) != NGX_OK
-        || prov_request_attempts_init_worker(cycle) != NGX_OK)
+        || prov_request_attempts_init_worker(cycle) != NGX_OK
+        || prov_http_init_worker(cycle, mcf->outbound) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -292,6 +314,7 @@ ngx_http_provisioning_exit_process(ngx_cycle_t *cycle)
 {
     prov_request_attempts_exit_worker();
     prov_request_exit_worker();
+    prov_http_exit_worker();
     prov_db_exit_worker();
 }
 
@@ -299,12 +322,17 @@ ngx_http_provisioning_exit_process(ngx_cycle_t *cycle)
 static void *
 ngx_http_provisioning_create_main_conf(ngx_conf_t *cf)
 {
-    prov_request_main_conf_t  *pmcf;
+    prov_request_main_conf_t           *pmcf;
+    ngx_http_provisioning_main_conf_t  *mcf;
 
-    pmcf = ngx_pcalloc(cf->pool, sizeof(prov_request_main_conf_t));
-    if (pmcf == NULL) {
+    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_provisioning_main_conf_t));
+    if (mcf == NULL) {
         return NULL;
     }
+
+    /* set by ngx_pcalloc(): mcf->outbound = NULL */
+
+    pmcf = &mcf->request;
 
     if (ngx_array_init(&pmcf->databases, cf->pool, 2, sizeof(void *))
         != NGX_OK
@@ -326,8 +354,9 @@ ngx_http_provisioning_create_main_conf(ngx_conf_t *cf)
     }
 
     pmcf->handlers = prov_handlers;
+    pmcf->outbound_url = prov_http_url_valid;
 
-    return pmcf;
+    return mcf;
 }
 
 
@@ -408,4 +437,13 @@ ngx_http_provisioning_secrets_key(ngx_conf_t *cf, ngx_command_t *cmd,
     prov_request_main_conf_t *pmcf = conf;
 
     return prov_seal_key_conf(cf, &pmcf->seals);
+}
+
+
+static char *
+ngx_http_provisioning_outbound(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_provisioning_main_conf_t *mcf = conf;
+
+    return prov_http_block(cf, &mcf->outbound);
 }

@@ -60,6 +60,7 @@ for my $file ('docs/directives.md', 'README.md') {
 }
 
 for (['database', 'src/db/prov_db_conf.c', 'docs/directives.md', '### %s'],
+     ['outbound', 'src/http/prov_http_conf.c', 'docs/directives.md', '### %s'],
      ['issuer', 'src/auth/prov_auth_conf.c', 'docs/authentication.md',
       '\| `%s [^|]*;`'])
 {

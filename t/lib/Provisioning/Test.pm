@@ -32,7 +32,7 @@ Provisioning::Test - servers, clients and tokens for the tests of this project
 =head1 DESCRIPTION
 
 Everything Test::More exports is exported, and besides it what is described
-here.  A test starts servers of its own, in a temporary directory of its own,
+here (C<authority> and C<certificate> when they are asked for).  A test starts servers of its own, in a temporary directory of its own,
 and C<done_testing> (this module's) stops them and makes the file fail when
 
 =over
@@ -137,6 +137,32 @@ Forwards between nginx and a PostgreSQL.  C<pass>, C<refuse>, C<cut>, C<stall>,
 C<stall_replies> come into force before they return;
 C<< cut_reply_to(qr/x@example/) >>, C<half_reply_to> and C<cut_request> wait
 for one request whose bytes match; C<cuts> says how often that has happened.
+
+=item $receiver = receiver(sub { my ($c, $request) = @_; … }, %options)
+
+A server that requests are sent to, on 127.0.0.1.  Each connection is a
+process of its own, which gives the code one request after the other: a hash
+with C<method>, C<path>, C<headers> (names in small letters), C<body>, C<head>.
+
+    receiver(sub {
+        my ($c, $request) = @_;
+        $c->stall if $request->{path} eq '/hangs';
+        $c->answer(200, 'fine', 'Retry-After' => 5);
+    });
+
+C<answer($status, $body, %headers)>, C<raw($bytes)>, C<stall> (says nothing
+more until the client closes), C<close>, C<reset> (RST), C<number> (of the
+connection, from 1).  Options: C<< tls => { cert => $file, key => $file } >>,
+C<name> (in its URL, instead of the address), C<address> (to listen on).  The
+test asks for its C<url($path)> and C<port>, and C<< ->seen($path) >> which
+requests came, with C<connection> and C<time>, and C<connections>, and
+C<stop>s it.
+
+=item certificate($name, %options)
+
+Files C<cert> and C<key> for the name (or address), signed by C<authority()>,
+whose C<cert> is to be trusted.  Options: C<days> (negative: it is over),
+C<self> (signed by itself).
 
 =back
 
@@ -278,15 +304,19 @@ use Provisioning::Test::FakePostgres;
 use Provisioning::Test::HTTP;
 use Provisioning::Test::Postgres;
 use Provisioning::Test::Nginx;
+use Provisioning::Test::Certificate;
 use Provisioning::Test::Process;
+use Provisioning::Test::Receiver;
 use Provisioning::Test::Relay;
 use Provisioning::Test::Token;
 
 our @EXPORT = (
-    qw(gateway postgres nginx fake_postgres relay wait_until background
+    qw(gateway postgres nginx fake_postgres relay receiver wait_until background
        directory unique_email reserve_port outside done_testing
        token signed crypt_jwt jwk jwks public_pem private_pem),
     grep { $_ ne 'done_testing' } @Test::More::EXPORT);
+
+our @EXPORT_OK = qw(authority certificate);
 
 {
     no strict 'refs';
@@ -404,6 +434,23 @@ sub relay {
     my ($postgres) = @_;
     return Provisioning::Test::Relay->new(numbered('relay'), reserve_port(),
         $postgres->socket_dir . '/.s.PGSQL.' . $postgres->port);
+}
+
+
+sub receiver {
+    my ($code, %o) = @_;
+    return Provisioning::Test::Receiver->new(numbered('receiver'),
+        reserve_port(), $code, %o);
+}
+
+
+sub authority { Provisioning::Test::Certificate::authority(directory()) }
+
+
+sub certificate {
+    my ($name, %o) = @_;
+    return Provisioning::Test::Certificate::make(numbered('certificate'),
+        authority(), $name, %o);
 }
 
 

@@ -231,6 +231,11 @@ sub provoke {
         ($document->resolve($_->{schema})->{type} || '') eq 'boolean'
     } $document->parameters_in($operation, 'query');
 
+    # what may be answered before it is done
+
+    $try->('plain', $again->(), headers => { 'Prefer' => 'respond-async' })
+        if $has->(202) && $declares->('Prefer');
+
     return unless $declares->('Idempotency-Key');
 
     # a key that was used for another request; one that is being used

@@ -104,6 +104,9 @@ is_example 'tenant_bulk 200', try(POST => "$TENANTS/bulk", 'tenant_bulk each');
 forget();
 is_example 'tenant_bulk 201',
     try(POST => "$TENANTS/bulk", 'tenant_bulk atomic');
+is_example 'tenant_bulk 202 accepted', ask(POST => "$TENANTS/bulk",
+    headers => { Prefer => 'respond-async' }, json => { tenants => [
+        map { { client_name => 'Acme', email => unique_email() } } 1, 2] });
 is_example 'BulkConflict', ask(POST => "$TENANTS/bulk", json => {
     atomic => JSON::PP::true, tenants => [
         { client_name => 'Globex', email => unique_email() },

@@ -21,6 +21,10 @@ create domain prov.job_state as text collate "C"
 create domain prov.webhook_status as text collate "C"
     constraint webhook_status_invalid check (value in ('active', 'disabled'));
 
+create domain prov.operation_item_state as text collate "C"
+    constraint operation_item_state_invalid check (
+        value in ('waiting', 'succeeded', 'failed', 'cancelled'));
+
 create domain prov.operation_status as text collate "C"
     constraint operation_status_invalid check (
         value in ('pending', 'running', 'succeeded', 'failed', 'cancelled'));
@@ -202,40 +206,55 @@ create table prov.operations (
     partner          uuid not null,
     created_at       timestamptz(3) not null default now(),
     updated_at       timestamptz(3) not null default now(),
+    started_at       timestamptz(3),
     finished_at      timestamptz(3),
     version          int not null default 1,
     operation        text not null,
     status           prov.operation_status not null default 'pending',
+    atomic           boolean not null default false,
+    run              int not null default 1,
     total            int not null default 0,
     done             int not null default 0,
     failed           int not null default 0,
-    ctx              jsonb,
-    input            json,
+    ctx              jsonb not null,
     cancel_requested boolean not null default false,
-    errors           json
+    steps            jsonb not null default '[]',
+    errors           json not null default '[]'
 );
 
-alter table prov.operations alter column partner set statistics 0;
+alter table prov.operations
+    alter column partner set statistics 0,
+    alter column status set statistics 0;
 
 create index operations_newest_first
     on prov.operations (partner, created_at, id);
 
+-- as in 0003: taken by who asks for a status, and by nobody else
+
+create index operations_by_status
+    on prov.operations (partner, status, created_at, id)
+    where status is not null;
+
 comment on table prov.operations is
     'Requests that are answered before they are done, and how far they are.';
+comment on column prov.operations.operation is
+    'The operationId of the request.';
 comment on column prov.operations.ctx is
-    'Who asked: the request''s context.';
-comment on column prov.operations.input is
-    'What was asked, until it is done.';
+    'Who has asked: the request''s context, of the last run''s.';
+comment on column prov.operations.run is
+    'How often it was begun: a retry is a run of its own.';
 
 
 create table prov.operation_items (
     operation uuid not null,
     index     int not null,
     partner   uuid not null,
-    state     text collate "C" not null default 'pending',
+    id        uuid not null,
+    state     prov.operation_item_state not null default 'waiting',
     status    int,
     tenant    uuid,
-    body      json,
+    input     jsonb,
+    problem   json,
 
     constraint operation_item_exists primary key (operation, index)
 );
@@ -248,6 +267,13 @@ create index operation_items_of_tenant on prov.operation_items (tenant)
 
 comment on table prov.operation_items is
     'What became of each part of an operation.';
+comment on column prov.operation_items.id is
+    'Of what it will make: known from the beginning, so that whatever is '
+    'repeated makes the same.';
+comment on column prov.operation_items.tenant is
+    'What it has made.';
+comment on column prov.operation_items.input is
+    'What was asked for, until it is made.';
 
 
 -- What is done from time to time: a job each, which is never finished.  Whoever

@@ -15,6 +15,16 @@ declare
     results text;
     r       record;
 begin
+    -- What is only tried is tried now, however many there are.
+
+    if (many > 100 or ctx #>> '{prefer,respond_async}' = 'true')
+       and params ->> 'dry_run' is distinct from 'true'
+    then
+        select a.status, a.body, a.headers into status, body, headers
+        from prov.operation_accept(ctx, items, atomic) a;
+        return;
+    end if;
+
     begin
         select m.* into r from prov.tenant_insert_many(ctx, items) m;
 
@@ -75,4 +85,5 @@ end
 $$;
 
 comment on function partner.tenant_bulk(jsonb, jsonb, jsonb) is
-    'Makes up to 1,000 tenants: all or none of them, or as many as can be.';
+    'Makes up to 1,000 tenants: all or none of them, or as many as can be; more '
+    'than 100 of them, or when asked to, after it has answered.';

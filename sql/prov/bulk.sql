@@ -33,7 +33,13 @@ declare
     todo  int[];
     row   record;
 begin
-    ids := prov.uuid7_many((ctx ->> 'id')::uuid, many);
+    -- an operation has given them ids before
+
+    ids := coalesce(
+        (select array_agg(i.id::uuid order by i.k)
+         from jsonb_array_elements_text(ctx -> 'ids')
+             with ordinality i (id, k)),
+        prov.uuid7_many((ctx ->> 'id')::uuid, many));
     statuses := array_fill(null::int, array[many]);
     bodies := array_fill(null::json, array[many]);
 

@@ -2,13 +2,13 @@
 select * from no_plan();
 
 create function pg_temp.bulk(partner text, input jsonb, extra jsonb
-        default '{}', out status int, out body json, out headers jsonb)
+        default '{}', params jsonb default '{}', out status int, out body json, out headers jsonb)
     language plpgsql
 as $$
 begin
     select * into status, body, headers
     from pg_temp.call('partner.tenant_bulk', pg_temp.context(partner,
-        '{"operation": "tenant_bulk"}' || extra), '{}', input);
+        '{"operation": "tenant_bulk"}' || extra), params, input);
 end
 $$;
 
@@ -189,20 +189,20 @@ from pg_temp.bulk('alpha', '{"atomic": true, "tenants": [
     {"client_name": "A", "email": "all1@example.com"},
     {"client_name": "B", "email": "all2@example.com"}]}') b;
 
--- a thousand
+-- a thousand, which are made at once when it is a trial
 
 select is(b.status || ' ' || (b.body ->> 'created'), '201 1000',
     'a thousand namesakes are made at once')
 from pg_temp.bulk('alpha', jsonb_build_object('tenants', (
     select jsonb_agg(jsonb_build_object('client_name', 'Legion', 'email',
         'legion' || n || '@example.com'))
-    from generate_series(1, 1000) n))) b;
+    from generate_series(1, 1000) n)), params => '{"dry_run": true}') b;
 select is(b.status || ' ' || (b.body ->> 'failed'), '200 1000',
     'and not a second time')
 from pg_temp.bulk('alpha', jsonb_build_object('tenants', (
     select jsonb_agg(jsonb_build_object('client_name', 'Legion', 'email',
         'legion' || n || '@example.com'))
-    from generate_series(1, 1000) n))) b;
+    from generate_series(1, 1000) n)), params => '{"dry_run": true}') b;
 select results_eq($$
     select count(*), count(distinct t.slug), count(distinct t.id),
         min(substr(t.id::text, 15, 1))

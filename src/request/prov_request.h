@@ -37,6 +37,10 @@
 #define PROV_REQUEST_TAKES_DRY_RUN     0x02   /* dry_run */
 #define PROV_REQUEST_TAKES_MATCH       0x04   /* If-Match */
 #define PROV_REQUEST_TAKES_NONE_MATCH  0x08   /* If-None-Match */
+#define PROV_REQUEST_TAKES_PREFER      0x10   /* Prefer */
+
+/* seconds for which "Prefer: wait" holds a request at most */
+#define PROV_REQUEST_WAIT        60
 
 
 typedef struct {
@@ -176,8 +180,18 @@ typedef struct {
 } prov_problem_t;
 
 
+/* Prefer, as far as it is known here */
+
+typedef struct {
+    ngx_uint_t                  wait;      /* seconds; 0: not to be held */
+    unsigned                    waits:1;   /* "wait" was there */
+    unsigned                    respond_async:1;
+} prov_request_prefer_t;
+
+
 typedef struct prov_request_ctx_s     prov_request_ctx_t;
 typedef struct prov_request_stream_s  prov_request_stream_t;
+typedef struct prov_request_wait_s    prov_request_wait_t;
 typedef struct prov_request_check_s  prov_request_check_t;
 
 /*
@@ -216,6 +230,8 @@ struct prov_request_ctx_s {
     ngx_str_t                   args[PROV_DB_PARAMS];  /* of the statement */
     prov_db_query_t            *query;
     prov_request_stream_t      *stream;    /* NULL: none has begun */
+    prov_request_prefer_t       prefer;
+    prov_request_wait_t        *wait;      /* NULL: it need not be held */
     ngx_msec_t                  queue_time;
     ngx_msec_t                  db_time;
     ngx_uint_t                  page;      /* the error that led here by an
@@ -409,6 +425,18 @@ ngx_int_t prov_request_permits(ngx_http_request_t *r,
 size_t prov_request_granted_len(prov_openapi_api_t *api);
 u_char *prov_request_granted(u_char *p, prov_openapi_api_t *api,
     prov_auth_identity_t *identity);
+
+/* prov_request_prefer.c: what a caller would rather have */
+void prov_request_prefer(ngx_str_t *text, prov_request_prefer_t *prefer);
+
+/*
+ * prov_request_wait.c: a request is held until there is something new.
+ * NGX_DONE: it is held; NGX_OK: it is to be answered now.
+ */
+ngx_int_t prov_request_wait(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    PGresult *result);
+void prov_request_wait_end(prov_request_ctx_t *ctx);
+void prov_request_wake(ngx_str_t *id);
 
 /* prov_request_response.c: from the row to the response */
 ngx_int_t prov_request_respond(ngx_http_request_t *r,

@@ -25,6 +25,8 @@ static ngx_int_t prov_request_caller_ids(prov_request_ctx_t *ctx,
     u_char **p);
 static u_char *prov_request_caller_who(u_char *p,
     prov_auth_identity_t *identity);
+static u_char *prov_request_caller_prefer(u_char *p,
+    prov_request_prefer_t *prefer);
 
 
 /* Sets ctx->args[0]. */
@@ -95,6 +97,10 @@ prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 
     if (op->result) {
         p = prov_request_result_told(p, ctx);
+    }
+
+    if (ctx->prefer.respond_async || ctx->prefer.wait) {
+        p = prov_request_caller_prefer(p, &ctx->prefer);
     }
 
     *p++ = '}';
@@ -229,4 +235,15 @@ prov_request_caller_who(u_char *p, prov_auth_identity_t *identity)
     *p++ = '}';
 
     return p;
+}
+
+
+static u_char *
+prov_request_caller_prefer(u_char *p, prov_request_prefer_t *prefer)
+{
+    p = prefer->respond_async
+        ? prov_caller_put(p, ",\"prefer\":{\"respond_async\":true")
+        : prov_caller_put(p, ",\"prefer\":{\"respond_async\":false");
+
+    return ngx_sprintf(p, ",\"wait\":%ui}", prefer->wait);
 }

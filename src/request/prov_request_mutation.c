@@ -2,8 +2,9 @@
  * What a caller may ask of a change besides the change: that it be made once
  * however often it is asked for (Idempotency-Key), that it be tried and not
  * kept (dry_run), that it be made only of the version it was meant for
- * (If-Match).  The statements are registered while the configuration is read;
- * which of them serves a request is decided here.
+ * (If-Match), that it be answered sooner or later (Prefer).  The statements are
+ * registered while the configuration is read; which of them serves a request
+ * is decided here.
  */
 
 #include "request/prov_request.h"
@@ -48,6 +49,9 @@ static prov_mutation_parameter_t  prov_mutation_parameters[] = {
 
     { ngx_string("If-None-Match"), PROV_OPENAPI_HEADER,
       PROV_REQUEST_TAKES_NONE_MATCH, PROV_SCHEMA_STRING, "string", 0 },
+
+    { ngx_string("Prefer"), PROV_OPENAPI_HEADER,
+      PROV_REQUEST_TAKES_PREFER, PROV_SCHEMA_STRING, "string", 0 },
 
     { ngx_null_string, 0, 0, 0, NULL, 0 }
 };
@@ -301,18 +305,21 @@ prov_mutation_sent(ngx_http_request_t *r, const char *name, size_t len)
 
 /*
  * Called with the values of the operation's parameters, which are valid; NULL
- * where there is none.
+ * where there is none.  What is preferred is taken away: it is no part of what
+ * is asked for, and a repetition with a key may prefer something else.
  */
 
 void
 prov_request_mutation_asked(prov_request_ctx_t *ctx, json_t **values)
 {
+    ngx_str_t                   text;
     ngx_uint_t                  i;
     prov_openapi_parameter_t   *param;
     prov_mutation_parameter_t  *known;
 
     ctx->dry_run = 0;
     ctx->keyed = 0;
+    ngx_memzero(&ctx->prefer, sizeof(prov_request_prefer_t));
 
     param = ctx->operation->parameters.elts;
 
@@ -332,6 +339,15 @@ prov_request_mutation_asked(prov_request_ctx_t *ctx, json_t **values)
 
         } else if (known->takes == PROV_REQUEST_TAKES_KEY) {
             ctx->keyed = 1;
+
+        } else if (known->takes == PROV_REQUEST_TAKES_PREFER) {
+            text.data = (u_char *) json_string_value(values[i]);
+            text.len = json_string_length(values[i]);
+
+            prov_request_prefer(&text, &ctx->prefer);
+
+            json_decref(values[i]);
+            values[i] = NULL;
         }
     }
 

@@ -47,10 +47,10 @@ prov_request_params(ngx_http_request_t *r, prov_request_ctx_t *ctx)
     }
 
     if (rc == NGX_OK) {
-        rc = prov_params_text(&p, &ctx->args[1]);
-
-        prov_params_tenant(ctx);
         prov_request_mutation_asked(ctx, p.values);
+        prov_params_tenant(ctx);
+
+        rc = prov_params_text(&p, &ctx->args[1]);
     }
 
     for (i = 0; i < ctx->operation->parameters.nelts; i++) {

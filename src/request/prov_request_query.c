@@ -185,6 +185,12 @@ prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
             return prov_request_result(r, ctx, q->result);
         }
 
+        if (ctx->prefer.wait && !ctx->refusal
+            && prov_request_wait(r, ctx, q->result) == NGX_DONE)
+        {
+            return NGX_DONE;
+        }
+
         rc = (ctx->operation->stream && !ctx->refusal)
              ? prov_request_stream(r, ctx, q->result)
              : prov_request_respond(r, ctx, q->result);
@@ -362,6 +368,8 @@ static void
 prov_request_release(void *data)
 {
     prov_request_ctx_t *ctx = data;
+
+    prov_request_wait_end(ctx);
 
     if (ctx->waiting) {
         ctx->waiting = 0;

@@ -31,6 +31,7 @@ static ngx_str_t  prov_response_headers[] = {
     ngx_string("Retry-After"),
     ngx_string("Idempotent-Replayed"),
     ngx_string("Dry-Run"),
+    ngx_string("Preference-Applied"),
     ngx_null_string
 };
 

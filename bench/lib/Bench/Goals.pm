@@ -167,7 +167,7 @@ sub bulk {
 
     return {
         key => 'bulk', least => 1, errors => $errors,
-        name => 'bulk of 1,000', value => median(@ratios), limit => 5,
+        name => "bulk of $many", value => median(@ratios), limit => 5,
         figure => sprintf('%.1f × single POSTs', median(@ratios)),
         goal => '≥ 5 × the tenants/s of single POSTs',
         spread => spread('%.1f', @ratios),

@@ -13,7 +13,7 @@ use Bench::Machine;
 use Bench::Pgbench;
 use Bench::Wrk;
 
-our $bulks = 4;    # connections on which requests of 1,000 tenants come
+our $bulks = 4;    # connections on which requests of many tenants come
 
 
 # new(database, gateway, single (a gateway of one worker), slow, statements,

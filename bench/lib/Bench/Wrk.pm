@@ -14,7 +14,7 @@ use Bench::Gateway;
 use Bench::Machine;
 use Bench::Pgbench;
 
-our $bulk = 1000;    # tenants in a request that makes many
+our $bulk = 100;    # tenants in a request: as many as are made at once
 
 my $script = Cwd::abs_path(dirname(__FILE__) . '/../../requests.lua');
 my $tokens;

@@ -50,7 +50,9 @@ sub forget {
     my ($postgres, @keys) = @_;
 
     $postgres->sql($_) for 'delete from prov.tenants',
-        'delete from prov.idempotency';
+        'delete from prov.idempotency', 'delete from prov.operations',
+        'delete from prov.operation_items',
+        q{delete from prov.jobs where kind <> 'task'};
     $postgres->sql('delete from prov.api_keys where not id::text'
         . ' = any (?)', \@keys);
     $postgres->sql("delete from prov.$_ where id in (select id from"
@@ -338,8 +340,18 @@ sub made {
     my @bodies = @{ $maker->{bodies} } ? @{ $maker->{bodies} } : (undef);
     @bodies = sort { has($b, $name) <=> has($a, $name) } @bodies;
 
-    for my $body (@bodies) {
-        my $r = $ask->(@{ $self->request($maker, $values, $body) });
+    # what is answered before it is done is something else than what is made
+
+    my ($prefer) = map { { Prefer => sample($_) } }
+        grep { $_->{name} eq 'Prefer' } $self->parameters_in($maker, 'header');
+
+    for (map { my $body = $_; map { [$body, $_] } undef, $prefer || () }
+         @bodies)
+    {
+        my ($body, $headers) = @$_;
+        my ($method, $url, %o) = @{ $self->request($maker, $values, $body) };
+        $o{headers} = { %{ $o{headers} || {} }, %$headers } if $headers;
+        my $r = $ask->($method, $url, %o);
         my $json = $r->status < 300 ? $r->json : undef;
 
         next if ref $json ne 'HASH';

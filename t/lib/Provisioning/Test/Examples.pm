@@ -48,6 +48,12 @@ our %subjects = (
             TenantChangeConflict TenantUnprocessable InvalidTransition
             BulkConflict)],
     },
+    operations => {
+        document   => 'partner',
+        operations => [qw(operation_list operation_get operation_item_list
+            operation_cancel operation_retry)],
+        errors     => [qw(OperationNotFound OperationTransition)],
+    },
     configuration => {
         document   => 'partner',
         operations => [qw(configuration_get configuration_replace

@@ -36,7 +36,7 @@ create table prov.events (
     at         timestamptz(3) not null default now(),
     partner    uuid not null,
     tenant     uuid,
-    type       text collate "C" not null,
+    type       text not null,
     request_id text,
     data       json
 );
@@ -76,7 +76,7 @@ create table prov.webhook_endpoints (
     status          prov.webhook_status not null default 'active',
     disabled_reason text,
     disabled_at     timestamptz(3),
-    algorithm       text collate "C" not null default 'v1'
+    algorithm       text not null default 'v1'
                     constraint algorithm_invalid check (
                         algorithm in ('v1', 'v1a')),
     secret          text not null,
@@ -118,7 +118,7 @@ comment on column prov.webhook_endpoints.failing_since is
 
 create table prov.jobs (
     id           uuid not null constraint job_exists primary key,
-    kind         text collate "C" not null,
+    kind         text not null,
     queue        uuid not null,
     partner      uuid,
     tenant       uuid,

@@ -15,7 +15,7 @@ create or replace function prov.jobs_walk(moment timestamptz, after uuid,
 as $$
 begin
     with recursive walk as (
-        select after as queue, null::text collate "C" as kind,
+        select after as queue, null::text as kind,
             null::timestamptz as due, null::boolean as ours, 0 as k, 0 as n
         union all
         select j.queue, j.kind, j.due, l.ours, w.k + l.ours::int, w.n + 1

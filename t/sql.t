@@ -16,6 +16,7 @@ use Test::More;
 
 use Cluster;
 use Concurrency;
+use Jobs;
 use Migrate;
 
 my $cluster = Cluster->new;
@@ -35,6 +36,7 @@ $cluster->connect('postgres', $database)->do('create extension pgtap');
 pgtap($_) for sort glob 'sql/tests/*.sql';
 
 subtest 'concurrency' => sub { Concurrency::run($cluster, $database) };
+subtest 'jobs' => sub { Jobs::run($cluster, $database) };
 subtest 'migrate' => sub { Migrate::run($cluster) };
 
 is join('', $cluster->faults), '', 'the server had no fault';

@@ -219,7 +219,7 @@ insert into prov.webhook_endpoints (id, partner, url, secret, headers,
     event_types, previous_secret, previous_until)
 select pg_temp.queue(n), '00000000-0000-7000-8000-00000000000a',
     'https://' || n || '.example', 'sealed', 'sealed-too', '{*}', 'former',
-    now() + (2 - n) * interval '1 h'
+    now() + (1.5 - n) * interval '1 h'
 from generate_series(1, 3) n;
 
 create temporary table one as
@@ -232,7 +232,7 @@ select c.id, c.data from pg_temp.claim(10) c where c.kind = 'webhook';
 select is(d.data::jsonb - 'payload', jsonb_build_object('endpoint', w.id,
         'url', w.url, 'headers', 'sealed-too', 'algorithm', 'v1',
         'secret', 'sealed', 'previous_secret',
-        case when w.previous_until > now() then 'former' end, 'event', j.event,
+        case when w.id = pg_temp.queue(1) then 'former' end, 'event', j.event,
         'type', 'tenant.created'), 'a delivery comes with all it needs')
 from given d join prov.jobs j on j.id = d.id
 join prov.webhook_endpoints w on w.id = j.queue;

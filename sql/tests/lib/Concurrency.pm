@@ -16,8 +16,14 @@ use Time::HiRes qw(sleep time);
 my $json = JSON::PP->new->canonical;
 my ($cluster, $database);
 
-sub run {
+# Where to; for who uses only what is below.
+
+sub at {
     ($cluster, $database) = @_;
+}
+
+sub run {
+    at(@_);
 
     my $dbh = $cluster->connect('postgres', $database);
     $dbh->do("select prov.partner_add('alpha', 'A'), "

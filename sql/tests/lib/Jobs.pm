@@ -1,0 +1,280 @@
+package Jobs;
+
+# What of the jobs only shows with several sessions: no job is leased twice,
+# nobody waits for another's claim, a lease that is over is another's, and the
+# order of a tenant's changes is that of their commits.
+
+use strict;
+use warnings;
+
+use DBD::Pg qw(:async);
+use JSON::PP ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use Concurrency;
+
+my $json = JSON::PP->new->canonical;
+my ($cluster, $database, $admin);
+
+sub run {
+    ($cluster, $database) = @_;
+    Concurrency::at(@_);
+
+    $admin = $cluster->connect('postgres', $database);
+    $admin->do("select prov.partner_add('jobs', 'J')");
+
+    subtest 'two claims at once' => \&claims;
+    subtest 'what somebody has locked' => \&locked;
+    subtest 'a lease that is over' => \&leases;
+    subtest 'the order of commits' => \&order;
+    subtest 'many workers' => \&workers;
+}
+
+sub worker {
+    my $dbh = $cluster->connect('prov_worker', $database);
+    $dbh->do("set $_ = '60s'") for qw(lock_timeout statement_timeout);
+    return $dbh;
+}
+
+# Makes jobs: so many in each of so many queues.
+
+sub fill {
+    my ($queues, $each) = @_;
+
+    $admin->do('delete from prov.jobs');
+    $admin->do(q{
+        insert into prov.jobs (id, kind, queue)
+        select prov.uuid7(), 'test', format('%s-0000-7000-9000-000000000000',
+            lpad(q::text, 8, '0'))::uuid
+        from generate_series(1, ?) q, generate_series(1, ?)},
+        undef, $queues, $each);
+}
+
+sub claim {
+    my ($dbh, $name, %wish) = @_;
+
+    my $rows = $dbh->selectall_arrayref(
+        'select c.* from prov.jobs_claim(?, null, null) c', { Slice => {} },
+        $json->encode({ worker => $name, limit => 64, per_queue => 8,
+            lease => 60, %wish }));
+    my $last = pop @$rows;
+    return ($rows, $last->{step}, $json->decode($last->{data})->{after});
+}
+
+sub report {
+    my ($dbh, $name, $verdict, @jobs) = @_;
+
+    return { map { $_->{id} => $_->{accepted} } @{ $dbh->selectall_arrayref(
+        'select r.* from prov.jobs_report(?, null, null) r', { Slice => {} },
+        $json->encode({ worker => $name, jobs => [map { {
+            id => $_->{id}, attempt => $_->{attempt}, verdict => $verdict,
+        } } @jobs] })) } };
+}
+
+sub claims {
+    my ($a, $b) = (worker(), worker());
+
+    fill(2, 20);
+    $a->begin_work;
+    my ($one) = claim($a, 'a', limit => 4, per_queue => 4);
+    is @$one, 4, 'the first gets what it wants';
+    my ($two, $wait) = claim($b, 'b', per_queue => 4);
+    is @$two, 0, 'the second passes by the queues that the first is at';
+    is $wait, 5, 'and is told to come again soon';
+    $a->commit;
+    ($two, $wait) = claim($b, 'b', per_queue => 4);
+    is @$two, 4, 'then it gets what makes four of each queue';
+    my %seen = map { $_->{id} => 1 } @$one, @$two;
+    is keys %seen, 8, 'no job twice';
+
+    fill(4, 20);
+    $a->begin_work;
+    my (undef, undef, $after) = claim($a, 'a', limit => 2);
+    ($two) = claim($b, 'b', limit => 2);
+    is @$two, 2, 'where the first needs some queues only, the others are free';
+    $a->rollback;
+
+    fill(1, 1);
+    $a->begin_work;
+    ($one) = claim($a, 'a');
+    $a->rollback;
+    ($two) = claim($b, 'b');
+    is_deeply [map { $_->{attempt} } @$one, @$two], [1, 1],
+        'a claim that was not committed leaves nothing';
+}
+
+sub locked {
+    my $a = worker();
+
+    fill(1, 3);
+    $admin->begin_work;
+    my ($id) = $admin->selectrow_array(
+        'select id from prov.jobs order by due, id limit 1 for update');
+    my ($one) = claim($a, 'a');
+    is @$one, 2, 'a job that somebody has locked is passed by';
+    is_deeply [grep { $_->{id} eq $id } @$one], [], 'that one';
+    $admin->rollback;
+    ($one) = claim($a, 'a');
+    is_deeply [map { $_->{id} } @$one], [$id], 'until it is not';
+
+    # one that goes meanwhile, with its tenant
+
+    fill(1, 2);
+    ($one) = claim($a, 'a');
+    $admin->begin_work;
+    $admin->do('delete from prov.jobs where id = ?', undef, $one->[0]{id});
+    my $sth = $a->prepare(
+        'select r.* from prov.jobs_report(?, null, null) r',
+        { pg_async => PG_ASYNC });
+    $sth->execute($json->encode({ worker => 'a', jobs => [map { {
+        id => $_->{id}, attempt => 1, verdict => 'done' } } @$one] }));
+    ok Concurrency::waits($a), 'a report waits for who removes its job';
+    $admin->commit;
+    $a->pg_result;
+    is_deeply { map { @$_ } @{ $sth->fetchall_arrayref } },
+        { $one->[0]{id} => 0, $one->[1]{id} => 1 },
+        'and is not heard, but for the others';
+}
+
+sub leases {
+    my ($a, $b) = (worker(), worker());
+
+    fill(1, 1);
+    my ($one) = claim($a, 'a', lease => 0.2);
+    my ($two);
+    my $limit = time() + 30;
+    do { sleep 0.05; ($two) = claim($b, 'b') } until @$two || time() > $limit;
+
+    is $two->[0]{id}, $one->[0]{id}, 'a lease that is over is another\'s';
+    is $two->[0]{attempt}, 2, 'under another number';
+    ok !report($a, 'a', 'done', @$one)->{ $one->[0]{id} },
+        'who had it is not heard any more';
+    is $admin->selectrow_array('select state from prov.jobs'), 'waiting',
+        'nothing comes of it';
+    ok report($b, 'b', 'done', @$two)->{ $two->[0]{id} }, 'who has it is';
+
+    # a worker that has only just come to its end
+
+    fill(1, 1);
+    ($one) = claim($a, 'a', lease => 0);
+    $b->begin_work;
+    ($two) = claim($b, 'b');
+    is @$two, 1, 'while it is taken over';
+    my $sth = $a->prepare('select r.* from prov.jobs_report(?, null, null) r',
+        { pg_async => PG_ASYNC });
+    $sth->execute($json->encode({ worker => 'a', jobs => [{
+        id => $one->[0]{id}, attempt => 1, verdict => 'done' }] }));
+    ok Concurrency::waits($a), 'a late report waits';
+    $b->commit;
+    $a->pg_result;
+    is $sth->fetchall_arrayref->[0][1], 0, 'and is not heard';
+}
+
+# Of two changes the one that began first commits last.
+
+sub order {
+    my ($a, $b) = (Concurrency::session(), Concurrency::session());
+    my $w = worker();
+
+    $admin->do('delete from prov.jobs');
+    $admin->do("insert into prov.webhook_endpoints (id, partner, url, secret) "
+        . "select prov.uuid7(), p.id, 'https://x', 's' from prov.partners p "
+        . "where p.slug = 'jobs'");
+
+    my $made = Concurrency::answer(Concurrency::create($a,
+        Concurrency::context('jobs')));
+    my $tenant = $made->{body}{tenant};
+
+    my $change = sub {
+        my ($dbh, $function, $ctx) = @_;
+        my $sth = $dbh->prepare('select r.status, r.body, r.headers '
+            . "from prov.enter(?) e left join lateral partner.$function("
+            . 'e.ctx, ?, ?) r on true', { pg_async => PG_ASYNC });
+        $sth->execute($json->encode($ctx),
+            $json->encode({ tenant => $tenant }), '{}');
+        return $sth;
+    };
+    my $early = Concurrency::context('jobs');
+
+    $a->begin_work;
+    $a->do('select pg_current_xact_id()');
+    is Concurrency::answer($change->($b, 'tenant_suspend',
+        Concurrency::context('jobs')))->{status}, 200, 'one is faster';
+    is Concurrency::answer($change->($a, 'tenant_resume', $early))->{status},
+        200, 'than one that began before';
+    $a->commit;
+
+    my @types;
+    for (1 .. 3) {
+        my ($jobs) = claim($w, 'w');
+        push @types, join '+', map { $json->decode($_->{data})->{type} } @$jobs;
+        report($w, 'w', 'done', @$jobs);
+    }
+    is_deeply \@types, [qw(tenant.created tenant.suspended tenant.resumed)],
+        'they are delivered one after the other, in the order of their '
+        . 'commits';
+}
+
+# Four workers, each in a process of its own, until nothing is left.
+
+sub workers {
+    my ($queues, $each) = (15, 40);
+
+    fill($queues, $each);
+    $admin->do('create table if not exists public.taken (id uuid)');
+    $admin->do('truncate public.taken');
+    $admin->do('grant insert on public.taken to prov_worker');
+
+    my @pids = map {
+        my $name = "w$_";
+        my $pid = fork // die "fork: $!\n";
+
+        if ($pid == 0) {
+            my $ok = eval {
+                my ($dbh, $after, $idle) = (worker(), undef, 0);
+
+                while ($idle < 20) {
+                    my $jobs;
+                    ($jobs, undef, $after) = claim($dbh, $name, limit => 10,
+                        per_queue => 3, after => $after);
+                    $idle = @$jobs ? 0 : $idle + 1;
+                    sleep 0.01 unless @$jobs;
+                    $dbh->do('insert into public.taken values (?)', undef,
+                        $_->{id}) for @$jobs;
+                    my $heard = report($dbh, $name, 'done', @$jobs);
+                    die "not heard\n" if grep { !$_ } values %$heard;
+                }
+                1;
+            };
+            print STDERR $@ unless $ok;
+            require POSIX;
+            POSIX::_exit($ok ? 0 : 1);
+        }
+        $pid;
+    } 1 .. 4;
+
+    # meanwhile: no queue has more leases than it may
+
+    my ($most, $running) = (0, 4);
+
+    while ($running) {
+        my ($n) = $admin->selectrow_array('select coalesce(max(n), 0) from ('
+            . 'select count(*) as n from prov.jobs where lease_until > now() '
+            . "and state = 'waiting' group by queue) q");
+        $most = $n if $n > $most;
+        $running = grep { waitpid($_, 1) == 0 } @pids;
+        sleep 0.01;
+    }
+
+    cmp_ok $most, '<=', 3, 'no queue ever has more leases than it may';
+    is $admin->selectrow_array("select count(*) from prov.jobs "
+        . "where state = 'done' and attempt = 1"), $queues * $each,
+        'every job is done at its first attempt';
+    is $admin->selectrow_array('select count(*) || \' \' || count(distinct id) '
+        . 'from public.taken'), $queues * $each . ' ' . $queues * $each,
+        'once';
+    $admin->do('drop table public.taken');
+}
+
+1;

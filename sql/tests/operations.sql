@@ -170,7 +170,7 @@ select results_eq($$
         or e.data ->> 'operation' = (select body ->> 'operation' from asked)
     group by e.type order by e.type
 $$, $$ values
-    ('operation.completed'::text collate "C", 1::bigint, 0::bigint),
+    ('operation.completed'::text, 1::bigint, 0::bigint),
     ('tenant.created', 250, 250)
 $$, 'each has left its event, and the end too');
 select results_eq($$

@@ -160,8 +160,8 @@ select id, '00000000-0000-7000-8000-00000000000a', 'x' from age;
 insert into prov.jobs (id, kind, queue, state)
 select id, 'x', id, 'done' from age;
 insert into prov.job_attempts (job, attempt) select id, 1 from age;
-insert into prov.operations (id, partner, operation, finished_at)
-select id, '00000000-0000-7000-8000-00000000000a', 'x',
+insert into prov.operations (id, partner, operation, ctx, finished_at)
+select id, '00000000-0000-7000-8000-00000000000a', 'x', '{}',
     case when a < '400 days' then now() end from age;
 insert into prov.operation_items (operation, index, partner)
 select id, 1, '00000000-0000-7000-8000-00000000000a' from age;

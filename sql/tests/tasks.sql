@@ -163,8 +163,8 @@ insert into prov.job_attempts (job, attempt) select id, 1 from age;
 insert into prov.operations (id, partner, operation, ctx, finished_at)
 select id, '00000000-0000-7000-8000-00000000000a', 'x', '{}',
     case when a < '400 days' then now() end from age;
-insert into prov.operation_items (operation, index, partner)
-select id, 1, '00000000-0000-7000-8000-00000000000a' from age;
+insert into prov.operation_items (operation, index, id, partner)
+select id, 1, id, '00000000-0000-7000-8000-00000000000a' from age;
 
 select is(pg_temp.task('expire_records'), 'done', 'records are looked at');
 select is((select count(*) from prov.events e join age a using (id)

@@ -11,6 +11,7 @@
 #include "base/prov_json_memory.h"
 #include "handlers/prov_handlers.h"
 #include "http/prov_http.h"
+#include "jobs/prov_jobs.h"
 
 
 /* of the http block: what src/request knows of, and what it does not */
@@ -18,6 +19,7 @@
 typedef struct {
     prov_request_main_conf_t    request;   /* first: directives are given it */
     prov_http_conf_t           *outbound;  /* NULL: nobody needs it */
+    prov_jobs_conf_t           *jobs;      /* NULL: nobody does any */
 } ngx_http_provisioning_main_conf_t;
 
 
@@ -44,6 +46,8 @@ static char *ngx_http_provisioning_secrets_key(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_provisioning_outbound(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_provisioning_jobs(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
 static ngx_command_t  ngx_http_provisioning_commands[] = {
@@ -79,6 +83,13 @@ static ngx_command_t  ngx_http_provisioning_commands[] = {
     { ngx_string("provisioning_outbound"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_NOARGS,
       ngx_http_provisioning_outbound,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_jobs"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_NOARGS,
+      ngx_http_provisioning_jobs,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -230,8 +241,21 @@ ngx_http_provisioning_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_provisioning_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
+    ngx_http_handler_pt                *h;
+    ngx_http_core_main_conf_t          *cmcf;
+    ngx_http_provisioning_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_provisioning_module);
+
+    if (mcf->jobs
+        && (prov_http_require(cf, &mcf->outbound, "provisioning_jobs")
+            != NGX_OK
+            || prov_jobs_finish(cf, mcf->jobs, &mcf->request.databases,
+                                prov_http_timeout(mcf->outbound))
+               != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
@@ -305,13 +329,18 @@ ngx_http_provisioning_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    return prov_db_init_worker(cycle, &pmcf->databases);
+    if (prov_db_init_worker(cycle, &pmcf->databases) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return prov_jobs_init_worker(cycle, mcf->jobs);
 }
 
 
 static void
 ngx_http_provisioning_exit_process(ngx_cycle_t *cycle)
 {
+    prov_jobs_exit_worker();
     prov_request_attempts_exit_worker();
     prov_request_exit_worker();
     prov_http_exit_worker();
@@ -330,7 +359,7 @@ ngx_http_provisioning_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    /* set by ngx_pcalloc(): mcf->outbound = NULL */
+    /* set by ngx_pcalloc(): mcf->outbound, mcf->jobs = NULL */
 
     pmcf = &mcf->request;
 
@@ -417,6 +446,17 @@ ngx_http_provisioning_issuer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     prov_request_main_conf_t *pmcf = conf;
 
     return prov_auth_issuer_block(cf, &pmcf->issuers, &pmcf->signers);
+}
+
+
+static char *
+ngx_http_provisioning_jobs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_provisioning_main_conf_t *mcf = conf;
+
+    mcf->request.committed = prov_jobs_wake;
+
+    return prov_jobs_block(cf, &mcf->jobs);
 }
 
 

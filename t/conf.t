@@ -112,6 +112,31 @@ accepted({ http => "provisioning_database x { $_ "
 refused({ http => "provisioning_database tenants { $server $conninfo }" },
         qr/duplicate provisioning_database "tenants"/, 'a database twice');
 
+my $jobs = 'database tenants;';
+
+for my $case (
+    ['',                          qr/no "database" in provisioning_jobs/, 'no database'],
+    ['database nowhere;',         qr/unknown database "nowhere" in "provisioning_jobs"/, 'a database that is not there'],
+    ["$jobs $jobs",               qr/"database" directive is duplicate/, 'a database twice'],
+    ["$jobs poll_interval 50ms;", qr/invalid time "50ms" in "poll_interval", expected 100ms to 1h/, 'no interval to speak of'],
+    ["$jobs lease 2d;",           qr/invalid time "2d" in "lease", expected 1s to 1d/, 'a lease too long'],
+    ["$jobs lease 20s;",          qr/"lease" of 20000ms in "provisioning_jobs" is too short for requests of up to 15000ms: make it at least 25000ms/, 'a lease too short'],
+    ["$jobs concurrency 0;",      qr/invalid number "0" in "concurrency", expected 1 to 10000/, 'nothing at a time'],
+    ["$jobs per_queue many;",     qr/invalid number "many" in "per_queue", expected 1 to 1000/, 'a number that is none'],
+    ["$jobs per_queue 1 2;",      qr/invalid number of arguments in "per_queue"/, 'two numbers'],
+    ["$jobs workers 2;",          qr/unknown directive "workers" in provisioning_jobs, expected database,/, 'an unknown directive'],
+) {
+    my ($inside, $pattern, $name) = @$case;
+    refused({ http => "provisioning_jobs { $inside }" }, $pattern,
+            "provisioning_jobs: $name");
+}
+
+refused({ http => "provisioning_jobs { $jobs } provisioning_jobs { $jobs }" },
+        qr/"provisioning_jobs" directive is duplicate/, 'jobs twice');
+
+accepted({ http => "provisioning_jobs { $jobs $_ }" }, "provisioning_jobs: $_")
+    for '', 'poll_interval 100ms; lease 25s; concurrency 10000; per_queue 1;';
+
 refused({ http => 'provisioning_issuer test { }' },
         qr/duplicate provisioning_issuer "test": another one stands at/,
         'an issuer twice');

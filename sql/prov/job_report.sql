@@ -81,7 +81,8 @@ begin
         update prov.jobs as j
         set state = g.state,
             due = case
-                when g.verdict = 'return' then j.due
+                when g.verdict = 'return' then greatest(j.due,
+                    moment + make_interval(secs => g.retry_after))
                 when g.verdict = 'next' then
                     moment + make_interval(secs => coalesce(g.retry_after, 0))
                 when g.kind = 'task' then moment

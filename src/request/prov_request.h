@@ -157,6 +157,8 @@ typedef struct {
     ngx_uint_t                  attempts;  /* kept by a worker; 0: none */
     ngx_msec_t                  attempts_interval;
     unsigned                    attempts_set:1;
+    void                      (*committed)(void);  /* a change was answered,
+                                                      or NULL */
 } prov_request_main_conf_t;
 
 

@@ -6,6 +6,8 @@
 #include "request/prov_request.h"
 
 
+static void prov_request_committed(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx);
 static ngx_int_t prov_request_headers(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, PGresult *result);
 static ngx_int_t prov_request_headers_plain(ngx_http_request_t *r,
@@ -75,7 +77,28 @@ prov_request_respond(ngx_http_request_t *r, prov_request_ctx_t *ctx,
         return prov_request_miss(r, status, &body);
     }
 
+    prov_request_committed(r, ctx);
+
     return prov_request_send(r, status, &json, &body);
+}
+
+
+/* What follows from a change that was kept need not wait for a poll. */
+
+static void
+prov_request_committed(ngx_http_request_t *r, prov_request_ctx_t *ctx)
+{
+    prov_request_main_conf_t  *pmcf;
+
+    if (ctx->operation->method == PROV_OPENAPI_GET || ctx->dry_run) {
+        return;
+    }
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_provisioning_module);
+
+    if (pmcf->committed) {
+        pmcf->committed();
+    }
 }
 
 

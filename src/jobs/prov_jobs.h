@@ -51,6 +51,8 @@ struct prov_job_s {
                                               data, or empty */
     const char              *error;        /* a sentence for its owner; NULL:
                                               what src/http says, if it does */
+    ngx_str_t                headers;      /* what is noted of an answer, in */
+    ngx_str_t                body;         /* pool; data NULL: as they came */
 
     /* src/jobs' own */
 

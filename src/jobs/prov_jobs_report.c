@@ -98,11 +98,14 @@ prov_report_log(prov_job_t *job, ngx_str_t *error)
 
     http = job->http;
 
-    ngx_str_null(&headers);
-    ngx_str_null(&body);
+    headers = job->headers;
+    body = job->body;
 
-    if (http) {
+    if (http && headers.data == NULL) {
         headers = http->response_headers;
+    }
+
+    if (http && body.data == NULL) {
         body = http->response;
     }
 

@@ -65,8 +65,8 @@ typedef struct {
 
 
 /*
- * The form of a URL.  NGX_DECLINED: *why is the rest of a sentence.  parts
- * points into the text.
+ * The form of a URL.  NGX_DECLINED: *why is as in prov_http_url_check().
+ * parts points into the text.
  */
 ngx_int_t prov_http_url_parse(ngx_str_t *url, prov_http_url_t *parts,
     const char **why);

@@ -27,7 +27,7 @@ prov_http_url_check(prov_http_conf_t *conf, ngx_str_t *url, const char **why)
     }
 
     if (!parts.secure && (conf == NULL || !conf->plain_http)) {
-        *why = "must begin with \"https://\"";
+        *why = "it must begin with \"https://\"";
         return NGX_DECLINED;
     }
 
@@ -37,7 +37,7 @@ prov_http_url_check(prov_http_conf_t *conf, ngx_str_t *url, const char **why)
                                      conf ? &conf->allow : NULL,
                                      conf ? &conf->deny : NULL))
     {
-        *why = "names an address that is not public";
+        *why = "it names an address that is not public";
         return NGX_DECLINED;
     }
 
@@ -71,14 +71,14 @@ prov_http_url_parse(ngx_str_t *url, prov_http_url_t *parts, const char **why)
         parts->port = 80;
 
     } else {
-        *why = "must begin with \"https://\" and a host";
+        *why = "it must begin with \"https://\" and a host";
         return NGX_DECLINED;
     }
 
     for (end = p; end < last && *end != '/' && *end != '?'; end++) {
 
         if (*end == '@') {
-            *why = "must not have a user's name or password in it";
+            *why = "it must not have a user's name or password";
             return NGX_DECLINED;
         }
     }
@@ -94,7 +94,7 @@ prov_http_url_parse(ngx_str_t *url, prov_http_url_t *parts, const char **why)
         }
 
         if (p == end) {
-            *why = "has a \"[\" without its \"]\"";
+            *why = "it has a \"[\" without its \"]\"";
             return NGX_DECLINED;
         }
 
@@ -125,7 +125,7 @@ prov_http_url_characters(ngx_str_t *url, const char **why)
     u_char  *p, *last;
 
     if (url->len > PROV_HTTP_URL) {
-        *why = "must not be longer than 2048 bytes";
+        *why = "it must not be longer than 2048 bytes";
         return NGX_DECLINED;
     }
 
@@ -134,12 +134,12 @@ prov_http_url_characters(ngx_str_t *url, const char **why)
     for (p = url->data; p < last; p++) {
 
         if (*p == '#') {
-            *why = "must not have a fragment (\"#\")";
+            *why = "it must not have a fragment (\"#\")";
             return NGX_DECLINED;
         }
 
         if (*p <= 0x20 || *p >= 0x7f || ngx_strchr("\"<>\\^`{|}", *p)) {
-            *why = "must be written in ASCII, without blanks and "
+            *why = "it must be written in ASCII, without blanks and "
                    "\"<>\\^`{|}: a host in its ASCII form (xn--), anything "
                    "else percent-encoded";
             return NGX_DECLINED;
@@ -148,7 +148,7 @@ prov_http_url_characters(ngx_str_t *url, const char **why)
         if (*p == '%'
             && (last - p < 3 || !isxdigit(p[1]) || !isxdigit(p[2])))
         {
-            *why = "has a \"%\" without two hexadecimal digits";
+            *why = "it has a \"%\" without two hexadecimal digits";
             return NGX_DECLINED;
         }
     }
@@ -195,8 +195,8 @@ prov_http_url_host(prov_http_url_t *parts, const char **why)
         sin->sin_port = htons(parts->port);
 
         if (inet_pton(AF_INET, host, &sin->sin_addr) != 1) {
-            *why = "has a host that ends in a number and is no IPv4 address "
-                   "in four decimal parts";
+            *why = "its host ends in a number and is no IPv4 address in "
+                   "four decimal parts";
             return NGX_DECLINED;
         }
 
@@ -211,7 +211,7 @@ prov_http_url_host(prov_http_url_t *parts, const char **why)
     sin6->sin6_port = htons(parts->port);
 
     if (inet_pton(AF_INET6, host, &sin6->sin6_addr) != 1) {
-        *why = "has no IPv6 address between \"[\" and \"]\"";
+        *why = "it has no IPv6 address between \"[\" and \"]\"";
         return NGX_DECLINED;
     }
 
@@ -229,7 +229,7 @@ prov_http_url_name(ngx_str_t *host, ngx_uint_t *number, const char **why)
     u_char      *p, *label, *last;
     ngx_uint_t   digits;
 
-    *why = "has a host that is no name: letters, digits and \"-\" in parts "
+    *why = "its host is no name: letters, digits and \"-\" in parts "
            "of 1 to 63, with a \".\" between them, 253 in all";
 
     if (host->len == 0 || host->len > 253) {
@@ -284,7 +284,7 @@ prov_http_url_port(u_char *p, u_char *last, prov_http_url_t *parts,
         ? ngx_atoi(p + 1, last - p - 1) : NGX_ERROR;
 
     if (n < 1 || n > 65535) {
-        *why = "has a port that is no number from 1 to 65535";
+        *why = "its port is no number from 1 to 65535";
         return NGX_DECLINED;
     }
 

@@ -70,7 +70,8 @@ sub outbound {
     return nginx(%o,
         main => 'load_module ' . module() . ";\n" . ($o{main} || ''),
         http => "provisioning_outbound { $block }\n" . ($o{http} || ''),
-        locations => 'location = /send { outbound_test; }'
+        locations => 'location = /send { outbound_test;'
+            . ' client_max_body_size 8m; client_body_buffer_size 8m; }'
             . ' location = /ping { return 200 pong; }');
 }
 

@@ -101,8 +101,6 @@ ngx_http_outbound_test_handler(ngx_http_request_t *r)
 {
     ngx_int_t  rc;
 
-    r->request_body_in_single_buf = 1;
-
     rc = ngx_http_read_client_request_body(r, ngx_http_outbound_test_body);
 
     return (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : NGX_DONE;
@@ -112,23 +110,38 @@ ngx_http_outbound_test_handler(ngx_http_request_t *r)
 static void
 ngx_http_outbound_test_body(ngx_http_request_t *r)
 {
+    size_t               len;
+    u_char              *p, *text;
     json_t              *list;
-    ngx_buf_t           *b;
     ngx_uint_t           i;
+    ngx_chain_t         *cl;
     outbound_ctx_t      *ctx;
     ngx_pool_cleanup_t  *cln;
 
     ctx = ngx_pcalloc(r->pool, sizeof(outbound_ctx_t));
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
-    b = r->request_body->bufs->buf;
+    /* client_body_buffer_size has room for all of it */
+
+    for (cl = r->request_body->bufs, len = 0; cl; cl = cl->next) {
+        len += cl->buf->last - cl->buf->pos;
+    }
+
+    text = ngx_pnalloc(r->pool, len);
+
+    for (cl = r->request_body->bufs, p = text; cl; cl = cl->next) {
+        p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+    }
 
     ctx->r = r;
-    ctx->body = json_loadb((char *) b->pos, b->last - b->pos, 0, NULL);
+    ctx->body = json_loadb((char *) text, len, 0, NULL);
     ctx->answers = json_array();
 
     cln->handler = ngx_http_outbound_test_cleanup;
     cln->data = ctx;
+
+    /* a client that goes away is noticed */
+    r->read_event_handler = ngx_http_test_reading;
 
     list = json_object_get(ctx->body, "requests");
     ctx->n = json_array_size(list);

@@ -155,8 +155,8 @@ more until the client closes), C<close>, C<reset> (RST), C<number> (of the
 connection, from 1).  Options: C<< tls => { cert => $file, key => $file } >>,
 C<name> (in its URL, instead of the address), C<address> (to listen on).  The
 test asks for its C<url($path)> and C<port>, and C<< ->seen($path) >> which
-requests came, with C<connection> and C<time>, and C<connections>, and
-C<stop>s it.
+requests came, with C<connection> and C<time>, how many C<connections> there
+were and how many of them are C<gone>, and C<stop>s it.
 
 =item certificate($name, %options)
 

@@ -44,7 +44,20 @@ sub new {
 
 
 sub port { $_[0]{port} }
-sub stop { $_[0]{process}->kill_group }
+
+
+# Its connections end with it, and its port is free.
+
+sub stop {
+    my ($self) = @_;
+
+    $self->{process}->kill_group;
+    Provisioning::Test::wait_until('the port is free', sub {
+        IO::Socket::INET->new(LocalAddr => '127.0.0.1', ReuseAddr => 1,
+            LocalPort => $self->{port}, Listen => 1);
+    });
+    return;
+}
 
 
 sub url {
@@ -65,11 +78,13 @@ sub serve_all {
         $number++;
 
         if (!fork) {
+            $listener->close;
             $SIG{PIPE} = 'IGNORE';
             @{$self}{qw(socket buffer number)} = ($client, '', $number);
             eval { $self->serve($code); 1 }
                 or $@ eq "the client has gone\n"
                 or $self->note({ fault => "$@" });
+            $self->note({ gone => 1 });
             POSIX::_exit(0);
         }
 
@@ -92,14 +107,16 @@ sub serve {
 
     while (1) {
         my $request = $self->read_request;
-        $self->note($request);
+        $self->note({ %$request, length => length $request->{body},
+                      body => substr $request->{body}, 0, 65536 });
         $code->($self, $request);
     }
 }
 
 
 # What came in, in the order of arrival: hashes with connection (from 1),
-# time, method, path, headers (names in small letters), body and head.
+# time, method, path, headers (names in small letters), head, length, and the
+# body's first 64 KiB.
 
 sub seen {
     my ($self, $path) = @_;
@@ -114,6 +131,7 @@ sub seen {
 
 
 sub connections { scalar grep { $_->{connected} } $_[0]->notes }
+sub gone        { scalar grep { $_->{gone} } $_[0]->notes }
 
 
 sub notes {

@@ -16,7 +16,8 @@ use Provisioning::Test::Lab;
 my $postgres = postgres();
 my $lab = lab($postgres);
 my $nginx = nginx(postgres => $postgres, locations => $lab,
-    database => 'connections 2; queue 1024 timeout=60s; query_timeout 60s;');
+    database => 'connections 2; share_transactions 1;'
+        . ' queue 1024 timeout=60s; query_timeout 60s;');
 my $narrow = nginx(postgres => $postgres, locations => $lab,
     database => 'connections 1 pipeline=1; queue 64 timeout=60s;'
         . ' query_timeout 60s;');

@@ -81,6 +81,8 @@ for my $case (
     ["$server connections 4 writes=5;", qr/invalid number "5" in "connections", expected 1 to 4/, 'more for writes than there are'],
     ["$server connections 4 reads=1 reads=2;", qr/"reads=" is duplicate/, 'a share said twice'],
     ["$server share_commits maybe;", qr/invalid value "maybe" in "share_commits", expected "on" or "off"/, 'share_commits of neither on nor off'],
+    ["$server share_transactions 0;", qr/invalid number "0" in "share_transactions", expected 1 to 64/, 'transactions of nobody'],
+    ["$server share_transactions on;", qr/invalid number "on" in "share_transactions"/, 'a number that is none'],
     ["$server connections 1 pipeline=0;", qr/invalid number "0" in "connections"/, 'a pipeline of none'],
     ["$server queue 0;",           qr/invalid number "0" in "queue", expected 1 to 1000000/, 'an empty queue'],
     ["$server queue 1 time=2s;",   qr/expected "timeout=time"/, 'a wrong parameter of queue'],
@@ -101,7 +103,7 @@ accepted({ http => "provisioning_database x { $_ $conninfo }" },
     for 'server unix:/run/postgresql;', 'server unix:/a/.s.PGSQL.5433;',
         "$server server unix:/b backup;", "$server connections 1000 pipeline=1;",
         "$server connections 9 reads=4 writes=4 lists=1 pipeline=64;",
-        "$server share_commits off;",
+        "$server share_commits off;", "$server share_transactions 1;",
         "$server queue 5 timeout=100ms; keepalive_time 10m;";
 
 accepted({ http => "provisioning_database x { $_ "

@@ -115,6 +115,7 @@ sub crowd {
 
 my $CROWD = 100;
 my $ALONE = 'connections 1 pipeline=200; share_commits off;'
+    . ' share_transactions 1;'
     . ' queue 200 timeout=60s;'
     . ' query_timeout 60s;';
 my @MADE = (201, '{"made": true}', undef);
@@ -203,7 +204,8 @@ $fake = fake_postgres(sub {
     serve($c, 200, '{}', undef);
 });
 $nginx = nginx(postgres => $fake, locations => $lab,
-    database => 'connections 8; share_commits off; queue 64 timeout=60s;');
+    database => 'connections 8; share_commits off; share_transactions 1;'
+        . ' queue 64 timeout=60s;');
 
 # they are read in one turn, so that as many connections are wanted at once
 

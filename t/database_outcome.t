@@ -178,7 +178,7 @@ pass 'and then it may well be there';
 
 my $relay1 = relay($postgres);
 my $narrow = nginx(postgres => $relay1, database => 'connections 1 pipeline=16;'
-    . ' queue 64 timeout=10s; query_timeout 20s;');
+    . ' share_transactions 1; queue 64 timeout=10s; query_timeout 20s;');
 $narrow->ready;
 
 my $path = create(unique_email(), nginx => $narrow)->header('Location');
@@ -211,7 +211,7 @@ is_deeply [map { rows($_) } @before, @after], [1, 1, 1, 0, 0, 0],
 
 my $relay2 = relay($postgres);
 my $full = nginx(postgres => $relay2, database => 'connections 1 pipeline=4;'
-    . ' queue 2 timeout=10s; query_timeout 20s;');
+    . ' share_transactions 1; queue 2 timeout=10s; query_timeout 20s;');
 $full->ready;
 
 @before = map { unique_email() } 1 .. 4;

@@ -139,7 +139,8 @@ is there('alone') + there('shared-1') + there('shared-2') + there('shared-3'),
 # goes ahead alone, the others come while it is under way.
 
 my $narrow = nginx(postgres => $postgres, locations => $lab,
-    database => 'connections 1; queue 64 timeout=60s; query_timeout 60s;');
+    database => 'connections 1; share_transactions 1;'
+        . ' queue 64 timeout=60s; query_timeout 60s;');
 my $gate = gate('lab.notes');
 my $next = gate('prov.tenants');
 my $ahead = jot($narrow, 'ahead');
@@ -378,7 +379,7 @@ sub flushes_with {
 
     my $gateway = nginx(postgres => $postgres, locations => $lab,
         database => "connections 1; share_commits $share;"
-            . ' queue 64 timeout=60s;');
+            . ' share_transactions 1; queue 64 timeout=60s;');
     my $before = $postgres->value('select wal_sync from pg_stat_wal');
 
     my @jobs = map { my $job = $_; background(sub {

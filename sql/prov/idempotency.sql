@@ -112,6 +112,13 @@ begin
 
 exception
     when lock_not_available then
+        -- among others in a transaction it waits only briefly, and is then
+        -- called again without them (docs/architecture.md)
+
+        if current_setting('prov.shared', true) = 'on' then
+            raise;
+        end if;
+
         begun := null;
         status := 409;
         body := json_build_object('code', 'idempotency_in_progress',

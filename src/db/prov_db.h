@@ -60,6 +60,9 @@ struct prov_db_query_s {
     prov_db_handler_pt        handler;
     void                     *data;
     ngx_log_t                *log;
+    uint32_t                  source;      /* who asks: any number */
+    unsigned                  together:1;  /* a write that may share its
+                                              transaction with others */
 
     /* for the handler to read */
 
@@ -80,7 +83,9 @@ struct prov_db_query_s {
     ngx_msec_t                submitted;
     ngx_msec_t                sent;
     ngx_uint_t                generation;  /* of the statement it was sent to */
-    unsigned                  commands:2;  /* whose answers are to come */
+    unsigned                  commands:3;  /* whose answers are to come */
+    unsigned                  guarding:1;  /* see prov_db_group.c */
+    unsigned                  guarded:1;   /* and has been answered */
     unsigned                  preparing:1; /* a Parse goes before it */
     unsigned                  prepared:1;  /* and has been answered */
     unsigned                  flushing:1;  /* its own commit waits for disk */
@@ -117,7 +122,8 @@ void prov_db_exit_worker(void);
 /*
  * A query is made, filled in, submitted once, and released once: at any time,
  * also from its handler, also while it waits or runs.  What was sent still
- * commits after its release; what only waited is forgotten.  The handler is
+ * commits after its release, unless it was rolled back with others that it
+ * shares a transaction with; what only waited is forgotten.  The handler is
  * called at most once, never after the release, and never from within
  * prov_db_submit().  create returns NULL when there is no memory.
  */

@@ -1,7 +1,8 @@
 /*
  * What comes back over an open connection.  A query is answered when its Sync
  * is, never at its rows: only then is it committed.  Where commits are shared
- * it is then held until they are on disk (prov_db_share.c).
+ * it is then held until they are on disk (prov_db_share.c); what becomes of
+ * changes whose transaction has failed is decided in prov_db_group.c.
  */
 
 #include "db/prov_db_pool.h"
@@ -13,9 +14,6 @@ static void prov_db_answer_rows(prov_db_query_t *q, PGresult *result);
 static void prov_db_answer_end(prov_db_conn_t *conn);
 static void prov_db_answer_sync(prov_db_conn_t *conn);
 static void prov_db_answer_finish(prov_db_conn_t *conn, prov_db_query_t *q);
-static void prov_db_answer_error(prov_db_conn_t *conn, prov_db_query_t *q);
-static void prov_db_answer_unprepared(prov_db_conn_t *conn,
-    prov_db_query_t *q);
 static prov_db_query_t *prov_db_answer_group(prov_db_conn_t *conn);
 static ngx_uint_t prov_db_fatal(PGresult *result);
 static ngx_uint_t prov_db_dropped(PGresult *result);
@@ -146,6 +144,12 @@ prov_db_answer_result(prov_db_conn_t *conn, PGresult *result)
 static void
 prov_db_answer_rows(prov_db_query_t *q, PGresult *result)
 {
+    if (q->guarding && !q->guarded) {
+        q->guarded = 1;
+        PQclear(result);
+        return;
+    }
+
     if (q->preparing && !q->prepared) {
         q->prepared = 1;
         PQclear(result);
@@ -205,9 +209,21 @@ prov_db_answer_sync(prov_db_conn_t *conn)
 {
     prov_db_query_t  *q;
 
-    if (prov_db_answer_group(conn) == NULL) {
+    q = prov_db_answer_group(conn);
+
+    if (q == NULL) {
         conn->dead = 1;
         return;
+    }
+
+    if (q->class == PROV_DB_WRITE) {
+        conn->commits--;
+
+        if (ngx_queue_head(&conn->answered) != &q->queue
+            && !prov_db_group_committed(conn))
+        {
+            return;
+        }
     }
 
     while (!ngx_queue_empty(&conn->answered) && !conn->dead) {
@@ -274,8 +290,23 @@ prov_db_answer_finish(prov_db_conn_t *conn, prov_db_query_t *q)
  * would succeed if it were sent again (PostgreSQL manual, appendix A).
  */
 
-static void
+void
 prov_db_answer_error(prov_db_conn_t *conn, prov_db_query_t *q)
+{
+    if (prov_db_answer_transient(conn, q)) {
+        prov_db_query_again(q);
+        return;
+    }
+
+    prov_db_group_blame(conn->pool, q);
+    prov_db_query_done(q, PROV_DB_REFUSED);
+}
+
+
+/* 1 for such an error; the connection is told what it says of itself */
+
+ngx_uint_t
+prov_db_answer_transient(prov_db_conn_t *conn, prov_db_query_t *q)
 {
     const char  *state;
 
@@ -294,30 +325,23 @@ prov_db_answer_error(prov_db_conn_t *conn, prov_db_query_t *q)
             conn->generation[q->statement] = 0;
         }
 
-        prov_db_query_again(q);
-        return;
+        return 1;
     }
 
     prov_db_answer_unprepared(conn, q);
 
     if (ngx_strcmp(state, "25006") == 0) {
         prov_db_demoted(conn);
-        prov_db_query_again(q);
-        return;
+        return 1;
     }
 
-    if (ngx_strcmp(state, "40001") == 0 || ngx_strcmp(state, "40P01") == 0) {
-        prov_db_query_again(q);
-        return;
-    }
-
-    prov_db_query_done(q, PROV_DB_REFUSED);
+    return ngx_strcmp(state, "40001") == 0 || ngx_strcmp(state, "40P01") == 0;
 }
 
 
 /* Its Parse has failed, or was not looked at. */
 
-static void
+void
 prov_db_answer_unprepared(prov_db_conn_t *conn, prov_db_query_t *q)
 {
     if (q->preparing && !q->prepared

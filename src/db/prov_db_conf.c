@@ -23,6 +23,8 @@ static char *prov_db_set_share(ngx_conf_t *cf, prov_db_conf_t *conf,
     ngx_str_t *value);
 static char *prov_db_set_share_commits(ngx_conf_t *cf,
     prov_db_block_t *block);
+static char *prov_db_set_share_transactions(ngx_conf_t *cf,
+    prov_db_block_t *block);
 static char *prov_db_set_queue(ngx_conf_t *cf, prov_db_block_t *block);
 static char *prov_db_set_connect_timeout(ngx_conf_t *cf,
     prov_db_block_t *block);
@@ -44,6 +46,8 @@ static prov_db_directive_t  prov_db_directives[] = {
     { ngx_string("conninfo"), 1, 1, 0, prov_db_set_conninfo },
     { ngx_string("connections"), 1, 5, 0, prov_db_set_connections },
     { ngx_string("share_commits"), 1, 1, 0, prov_db_set_share_commits },
+    { ngx_string("share_transactions"), 1, 1, 0,
+      prov_db_set_share_transactions },
     { ngx_string("queue"), 1, 2, 0, prov_db_set_queue },
     { ngx_string("connect_timeout"), 1, 1, 0, prov_db_set_connect_timeout },
     { ngx_string("query_timeout"), 1, 1, 0, prov_db_set_query_timeout },
@@ -102,6 +106,7 @@ prov_db_block(ngx_conf_t *cf, ngx_array_t *databases)
     conf->index = databases->nelts;
     conf->connections = 5;
     conf->share_commits = 1;
+    conf->share_transactions = PROV_DB_TOGETHER;
     conf->queue = 1024;
     conf->queue_timeout = 2000;
     conf->connect_timeout = 2000;
@@ -242,8 +247,8 @@ prov_db_directive(ngx_conf_t *cf, ngx_command_t *dummy, void *data)
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown directive \"%V\" in provisioning_database, "
                        "expected server, conninfo, connections, "
-                       "share_commits, queue, connect_timeout, query_timeout "
-                       "or keepalive_time",
+                       "share_commits, share_transactions, queue, "
+                       "connect_timeout, query_timeout or keepalive_time",
                        &value[0]);
 
     return NGX_CONF_ERROR;
@@ -384,6 +389,20 @@ prov_db_set_share_commits(ngx_conf_t *cf, prov_db_block_t *block)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* share_transactions number; */
+
+static char *
+prov_db_set_share_transactions(ngx_conf_t *cf, prov_db_block_t *block)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    return prov_db_set_number(cf, &value[1], 1, 64,
+                              &block->conf->share_transactions);
 }
 
 

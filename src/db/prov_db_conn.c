@@ -311,6 +311,7 @@ prov_db_conn_close(prov_db_conn_t *conn)
     conn->newest = NULL;
     conn->unflushed = 0;
     conn->flushing = 0;
+    conn->commits = 0;
     conn->pushing = 0;
 
     ngx_memzero(conn->generation,

@@ -149,7 +149,7 @@ prov_db_connect_ready(prov_db_conn_t *conn)
         return;
     }
 
-    if (!conn->pool->conf->share_commits) {
+    if (prov_db_share_setup(conn->pool->conf) == NULL) {
         prov_db_connect_open(conn);
         return;
     }
@@ -168,7 +168,7 @@ prov_db_connect_setup(prov_db_conn_t *conn)
 {
     ngx_event_handler_pt  write;
 
-    if (PQsendQuery(conn->pg, prov_db_share_setup()) != 1) {
+    if (PQsendQuery(conn->pg, prov_db_share_setup(conn->pool->conf)) != 1) {
         return NGX_ERROR;
     }
 

@@ -18,12 +18,13 @@ static void prov_db_dispatch_push(prov_db_pool_t *pool);
 static void prov_db_give(prov_db_pool_t *pool, prov_db_conn_t *conn,
     prov_db_query_t *q);
 static prov_db_conn_t *prov_db_pick(prov_db_pool_t *pool,
-    prov_db_kind_e kind, ngx_uint_t *joined);
+    prov_db_kind_e kind, prov_db_query_t *q, ngx_uint_t *joined);
 static ngx_uint_t prov_db_all_slow(prov_db_pool_t *pool,
     prov_db_kind_e kind);
 static prov_db_conn_t *prov_db_idle(prov_db_pool_t *pool);
 static prov_db_conn_t *prov_db_least(prov_db_pool_t *pool,
-    prov_db_kind_e kind);
+    prov_db_kind_e kind, prov_db_query_t *q);
+static ngx_uint_t prov_db_worse(prov_db_conn_t *conn, prov_db_query_t *q);
 static ngx_uint_t prov_db_slow(prov_db_conn_t *conn);
 static ngx_uint_t prov_db_growing(prov_db_pool_t *pool);
 
@@ -120,8 +121,11 @@ prov_db_dispatch_one(prov_db_pool_t *pool, prov_db_kind_e kind,
         return 0;
     }
 
-    conn = prov_db_pick(pool, kind, joined);
-    if (conn == NULL) {
+    conn = prov_db_pick(pool, kind, q, joined);
+
+    if (conn == NULL
+        || (prov_db_group_waits(conn, q) && !prov_db_slow(conn)))
+    {
         return 0;
     }
 
@@ -165,7 +169,7 @@ prov_db_dispatch_lists(prov_db_pool_t *pool)
            && pool->nbusy[PROV_DB_FOR_LISTS] + pool->nreserved < most
            && !prov_db_growing(pool))
     {
-        conn = prov_db_least(pool, PROV_DB_KINDS);
+        conn = prov_db_least(pool, PROV_DB_KINDS, NULL);
         if (conn == NULL) {
             return;
         }
@@ -245,13 +249,14 @@ prov_db_give(prov_db_pool_t *pool, prov_db_conn_t *conn, prov_db_query_t *q)
  */
 
 static prov_db_conn_t *
-prov_db_pick(prov_db_pool_t *pool, prov_db_kind_e kind, ngx_uint_t *joined)
+prov_db_pick(prov_db_pool_t *pool, prov_db_kind_e kind, prov_db_query_t *q,
+    ngx_uint_t *joined)
 {
     ngx_uint_t       more, slow;
     prov_db_conn_t  *idle, *own;
 
     idle = prov_db_idle(pool);
-    own = prov_db_least(pool, kind);
+    own = prov_db_least(pool, kind, q);
 
     more = pool->nbusy[kind] < pool->conf->share[kind];
     slow = prov_db_all_slow(pool, kind);
@@ -269,7 +274,7 @@ prov_db_pick(prov_db_pool_t *pool, prov_db_kind_e kind, ngx_uint_t *joined)
         return own;
     }
 
-    return pool->nbusy[kind] ? NULL : prov_db_least(pool, PROV_DB_KINDS);
+    return pool->nbusy[kind] ? NULL : prov_db_least(pool, PROV_DB_KINDS, q);
 }
 
 
@@ -309,15 +314,20 @@ prov_db_idle(prov_db_pool_t *pool)
 }
 
 
-/* The best one to join of a kind, or of any: one that is not slow, rather */
+/*
+ * The best one of a kind, or of any, for a query to join, or for a list to
+ * reserve.
+ */
 
 static prov_db_conn_t *
-prov_db_least(prov_db_pool_t *pool, prov_db_kind_e kind)
+prov_db_least(prov_db_pool_t *pool, prov_db_kind_e kind, prov_db_query_t *q)
 {
+    ngx_uint_t       worse, least;
     ngx_queue_t     *item;
     prov_db_conn_t  *conn, *best;
 
     best = NULL;
+    least = 0;
 
     for (item = ngx_queue_head(&pool->busy);
          item != ngx_queue_sentinel(&pool->busy);
@@ -333,15 +343,24 @@ prov_db_least(prov_db_pool_t *pool, prov_db_kind_e kind)
             continue;
         }
 
-        if (best == NULL || prov_db_slow(conn) < prov_db_slow(best)
-            || (prov_db_slow(conn) == prov_db_slow(best)
-                && conn->nsent < best->nsent))
+        worse = prov_db_worse(conn, q);
+
+        if (best == NULL || worse < least
+            || (worse == least && conn->nsent < best->nsent))
         {
             best = conn;
+            least = worse;
         }
     }
 
     return best;
+}
+
+
+static ngx_uint_t
+prov_db_worse(prov_db_conn_t *conn, prov_db_query_t *q)
+{
+    return prov_db_slow(conn) ? 2 : q && prov_db_group_waits(conn, q);
 }
 
 

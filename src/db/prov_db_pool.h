@@ -23,6 +23,25 @@
 /* what is prepared on each connection when commits are shared */
 #define PROV_DB_BARRIER_NAME  "prov_barrier"
 
+/*
+ * And when transactions are.  How long one of several may wait for a lock: its
+ * transaction has locks itself, and two that wait for each other would find
+ * that out only after deadlock_timeout.  The first has none before it, and
+ * waits for as long as the server lets it.  A function that answers when it
+ * does not get a lock sees prov.shared, and fails instead.
+ */
+#define PROV_DB_GUARD_NAME    "prov_guard"
+#define PROV_DB_GUARD_SETUP                                                   \
+    "prepare " PROV_DB_GUARD_NAME " as "                                      \
+    "select pg_catalog.set_config('lock_timeout', '100ms', true), "           \
+    "pg_catalog.set_config('prov.shared', 'on', true)"
+
+/* who is remembered for having made a transaction fail: by a hash */
+#define PROV_DB_BLAMED        64
+
+/* changes that share a transaction, unless configured */
+#define PROV_DB_TOGETHER      16
+
 /* wait between two attempts to connect, doubled from the first to the last */
 #define PROV_DB_BACKOFF_MIN   50      /* ms */
 #define PROV_DB_BACKOFF_MAX   1000    /* ms */
@@ -73,6 +92,7 @@ struct prov_db_conf_s {
     ngx_msec_t       query_timeout;
     ngx_msec_t       keepalive_time;
     ngx_flag_t       share_commits;
+    ngx_uint_t       share_transactions;  /* so many changes at most */
     u_char          *file;
     ngx_uint_t       line;
 };
@@ -125,6 +145,7 @@ typedef struct {
     ngx_uint_t            open;       /* of them, sent since the last Sync */
     prov_db_query_t      *newest;     /* of these, or before the last Sync */
     ngx_uint_t            unflushed;  /* writes since the last barrier */
+    ngx_uint_t            commits;    /* Syncs of writes in flight */
 
     prov_db_query_t       barrier;    /* see prov_db_share.c */
     ngx_event_t           timer;      /* connect, then query time */
@@ -165,6 +186,7 @@ struct prov_db_pool_s {
     ngx_uint_t            failures;   /* since the last success */
     ngx_msec_t            next;       /* not before, while backoff is set */
     ngx_uint_t            server;     /* the one to connect to next */
+    ngx_msec_t            blamed[PROV_DB_BLAMED];  /* until then; 0: not */
 };
 
 
@@ -198,6 +220,7 @@ void prov_db_query_taken(prov_db_query_t *q);
 void prov_db_query_sent(prov_db_query_t *q, prov_db_conn_t *conn);
 void prov_db_query_done(prov_db_query_t *q, prov_db_status_e status);
 void prov_db_query_again(prov_db_query_t *q);
+void prov_db_query_apart(prov_db_query_t *q);
 void prov_db_query_lost(prov_db_query_t *q);
 
 /* prov_db_connect.c: from closed to idle */
@@ -230,14 +253,26 @@ void prov_db_wire_lost(prov_db_conn_t *conn, const char *doing);
 
 /* prov_db_answer.c: what comes back */
 void prov_db_answer(prov_db_conn_t *conn);
+void prov_db_answer_error(prov_db_conn_t *conn, prov_db_query_t *q);
+ngx_uint_t prov_db_answer_transient(prov_db_conn_t *conn,
+    prov_db_query_t *q);
+void prov_db_answer_unprepared(prov_db_conn_t *conn, prov_db_query_t *q);
 ngx_uint_t prov_db_failed(PGresult *result);
 
 /* prov_db_share.c: one flush to disk for many commits */
-const char *prov_db_share_setup(void);
+const char *prov_db_share_setup(prov_db_conf_t *conf);
 ngx_uint_t prov_db_shares(prov_db_query_t *q);
 ngx_int_t prov_db_share_close(prov_db_conn_t *conn);
 ngx_int_t prov_db_share_flush(prov_db_conn_t *conn);
 void prov_db_share_flushed(prov_db_conn_t *conn, prov_db_query_t *barrier);
+
+/* prov_db_group.c: one transaction for several changes */
+void prov_db_group_ask(prov_db_pool_t *pool, prov_db_query_t *q);
+void prov_db_group_blame(prov_db_pool_t *pool, prov_db_query_t *q);
+ngx_uint_t prov_db_group_joins(prov_db_conn_t *conn, prov_db_query_t *q);
+ngx_uint_t prov_db_group_waits(prov_db_conn_t *conn, prov_db_query_t *q);
+ngx_int_t prov_db_group_guard(prov_db_conn_t *conn, prov_db_query_t *q);
+ngx_uint_t prov_db_group_committed(prov_db_conn_t *conn);
 
 
 #endif /* _PROV_DB_POOL_H_INCLUDED_ */

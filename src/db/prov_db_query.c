@@ -56,6 +56,8 @@ prov_db_submit(prov_db_query_t *q)
 
     q->submitted = ngx_current_msec;
 
+    prov_db_group_ask(pool, q);
+
     if (q->class == PROV_DB_OUTCOME) {
         prov_db_query_first(q, pool);
         return;
@@ -146,6 +148,8 @@ prov_db_query_sent(prov_db_query_t *q, prov_db_conn_t *conn)
     q->sent = ngx_current_msec;
     q->conn = conn;
     q->tries++;
+    q->guarding = 0;
+    q->guarded = 0;
     q->preparing = 0;
     q->prepared = 0;
     q->flushing = 0;
@@ -214,6 +218,29 @@ prov_db_query_again(prov_db_query_t *q)
     q->result = NULL;
 
     prov_db_query_first(q, prov_db_pool(q->conf));
+}
+
+
+/*
+ * What was rolled back with others is sent again by itself; that it was sent
+ * does not count.
+ */
+
+void
+prov_db_query_apart(prov_db_query_t *q)
+{
+    PQclear(q->result);
+    q->result = NULL;
+
+    q->alone = 1;
+    q->tries--;
+
+    if (!q->orphan && prov_db_query_spent(q)) {
+        prov_db_query_done(q, PROV_DB_QUEUE_TIMEOUT);
+        return;
+    }
+
+    prov_db_query_again(q);
 }
 
 

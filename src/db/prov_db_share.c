@@ -31,10 +31,17 @@
 static ngx_int_t prov_db_share_barrier(prov_db_conn_t *conn);
 
 
+/* NULL: nothing */
+
 const char *
-prov_db_share_setup(void)
+prov_db_share_setup(prov_db_conf_t *conf)
 {
-    return PROV_DB_SHARE_SETUP;
+    if (conf->share_transactions == 1) {
+        return conf->share_commits ? PROV_DB_SHARE_SETUP : NULL;
+    }
+
+    return conf->share_commits ? PROV_DB_SHARE_SETUP "; " PROV_DB_GUARD_SETUP
+                               : PROV_DB_GUARD_SETUP;
 }
 
 
@@ -51,7 +58,8 @@ prov_db_shares(prov_db_query_t *q)
 
 /*
  * Before the Sync of what is open: a change with which nobody shares takes the
- * barrier into its own transaction.
+ * barrier into its own transaction.  Where several share one it comes behind
+ * them: nobody waits for their locks while they wait for the disk.
  */
 
 ngx_int_t
@@ -62,7 +70,7 @@ prov_db_share_close(prov_db_conn_t *conn)
     q = conn->newest;
 
     if (!prov_db_shares(q) || conn->unflushed || conn->flushing
-        || q->commands == 0)
+        || conn->open > 1 || q->commands == 0)
     {
         return NGX_OK;
     }

@@ -1,7 +1,7 @@
 /*
- * What goes out over an open connection.  A change has an implicit transaction
- * of its own, that is, a Sync; reads that are sent together share one.  What
- * comes back is read in prov_db_answer.c.
+ * What goes out over an open connection.  An implicit transaction ends with a
+ * Sync; reads that are sent together share one, and so may changes
+ * (prov_db_group.c).  What comes back is read in prov_db_answer.c.
  */
 
 #include "db/prov_db_pool.h"
@@ -31,7 +31,7 @@ prov_db_wire_add(prov_db_conn_t *conn, prov_db_query_t *q)
 
     rc = NGX_OK;
 
-    if (conn->open && (q->alone || conn->newest->alone)) {
+    if (conn->open && !prov_db_group_joins(conn, q)) {
         rc = prov_db_wire_sync(conn);
     }
 
@@ -71,10 +71,14 @@ prov_db_wire_statement(prov_db_conn_t *conn, prov_db_query_t *q)
 
     q->commands = 1;
 
+    if (prov_db_group_guard(conn, q) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (*generation == 0) {
         *generation = ++conn->prepared;
         q->preparing = 1;
-        q->commands = 2;
+        q->commands++;
 
         if (conn->prepared > conf->statements.nelts + PROV_DB_REPREPARED) {
             conn->retired = 1;
@@ -117,6 +121,10 @@ prov_db_wire_sync(prov_db_conn_t *conn)
 
     if (prov_db_shares(q) && !q->flushing) {
         conn->unflushed++;
+    }
+
+    if (q->class == PROV_DB_WRITE) {
+        conn->commits++;
     }
 
     conn->open = 0;

@@ -8,6 +8,12 @@
 #include "request/prov_request.h"
 
 
+/* a longer body may take long, and others would wait for its end */
+#define PROV_REQUEST_TOGETHER  8192
+
+
+static void prov_request_together(prov_request_ctx_t *ctx,
+    prov_db_query_t *q, ngx_uint_t statement);
 static void prov_request_answered(prov_db_query_t *q);
 static ngx_int_t prov_request_answer(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, prov_db_query_t *q);
@@ -101,6 +107,8 @@ prov_request_ask(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     q->data = ctx;
     q->log = r->connection->log;
 
+    prov_request_together(ctx, q, statement);
+
     ctx->waiting = 1;
 
     if (!r->discard_body) {
@@ -113,6 +121,39 @@ prov_request_ask(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     prov_db_submit(q);
 
     return NGX_DONE;
+}
+
+
+/*
+ * A change may share a transaction with others as long as its path names
+ * nothing: so no two of them change the same thing, whose order would then be
+ * told by nothing but their ids, and they hardly ever wait for each other.
+ * What is blamed for a transaction's failure is the partner.
+ */
+
+static void
+prov_request_together(prov_request_ctx_t *ctx, prov_db_query_t *q,
+    ngx_uint_t statement)
+{
+    prov_auth_identity_t  *identity;
+
+    identity = ctx->identity;
+
+    if (identity == NULL || ctx->outcome || ctx->operation->npath
+        || ctx->operation->handler.len
+        || (statement != ctx->call->statement
+            && statement != ctx->call->keyed)
+        || ctx->args[2].len > PROV_REQUEST_TOGETHER)
+    {
+        return;
+    }
+
+    q->together = 1;
+    q->source = identity->partner.len
+                ? ngx_murmur_hash2(identity->partner.data,
+                                   identity->partner.len)
+                : ngx_murmur_hash2(identity->subject.data,
+                                   identity->subject.len);
 }
 
 

@@ -454,9 +454,16 @@ ngx_http_provisioning_jobs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_provisioning_main_conf_t *mcf = conf;
 
-    mcf->request.committed = prov_jobs_wake;
+    char  *rv;
 
-    return prov_jobs_block(cf, &mcf->jobs);
+    rv = prov_jobs_block(cf, &mcf->jobs);
+
+    if (rv == NGX_CONF_OK) {
+        mcf->request.committed = prov_jobs_wake;
+        mcf->jobs->ran = prov_request_wake;
+    }
+
+    return rv;
 }
 
 

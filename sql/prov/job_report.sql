@@ -246,7 +246,7 @@ comment on function prov.webhook_disable(prov.webhook_endpoints, text) is
 -- the job, in one transaction with what comes of it.
 
 create or replace function prov.job_run(request jsonb, params jsonb,
-        input jsonb, out verdict text, out wait int)
+        input jsonb, out verdict text, out wait int, out operation uuid)
     language plpgsql security definer
 as $$
 declare
@@ -290,10 +290,12 @@ begin
 
     verdict := result.verdict;
     wait := result.wait;
+    operation := job.operation;
 end
 $$;
 
 comment on function prov.job_run(jsonb, jsonb, jsonb) is
     'Does a part of a leased job: {"worker", "id", "attempt"}.  What came of '
     'it is reported already: "done", "failed", "retry", or "next" with the '
-    'milliseconds until the next part; "lost" when the lease was.';
+    'milliseconds until the next part; "lost" when the lease was. And which '
+    'operation it is a part of.';

@@ -217,17 +217,17 @@ begin
         end;
     end if;
 
-    -- the last slice is the end
-
-    if op.cancel_requested then
-        perform prov.operation_finish(whose, 'cancelled', null);
-        return false;
-    end if;
+    -- the last slice is the end, and leaves nothing to be cancelled
 
     if not exists (select from prov.operation_items i
                    where i.operation = whose and i.state = 'waiting')
     then
         perform prov.operation_finish(whose, 'succeeded', null);
+        return false;
+    end if;
+
+    if op.cancel_requested then
+        perform prov.operation_finish(whose, 'cancelled', null);
         return false;
     end if;
 
@@ -249,6 +249,7 @@ declare
 begin
     verdict := case when prov.operation_run(job.operation) then 'next'
                     else 'done' end;
+    wait := case verdict when 'next' then 0 end;
     data := '{}';
 exception
     -- what may be otherwise in a second, and is no reason to give up

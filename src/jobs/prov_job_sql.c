@@ -99,14 +99,22 @@ static void
 prov_job_sql_done(prov_job_t *job, PGresult *result)
 {
     ngx_int_t  ms;
+    ngx_str_t  id;
 
     ngx_queue_remove(&job->queue);
     prov_jobs.nrunning--;
     prov_job_destroy(job);
 
-    if (result && PQntuples(result) == 1 && PQnfields(result) == 2
-        && !PQgetisnull(result, 0, 1))
+    if (result && PQntuples(result) == 1 && PQnfields(result) == 3
+        && !PQgetisnull(result, 0, 2) && prov_jobs.conf->ran)
     {
+        id.data = (u_char *) PQgetvalue(result, 0, 2);
+        id.len = PQgetlength(result, 0, 2);
+
+        prov_jobs.conf->ran(&id);
+    }
+
+    if (result && PQntuples(result) == 1 && !PQgetisnull(result, 0, 1)) {
         ms = ngx_atoi((u_char *) PQgetvalue(result, 0, 1),
                       PQgetlength(result, 0, 1));
 

@@ -99,6 +99,8 @@ struct prov_jobs_conf_s {
     ngx_uint_t               claim;         /* statement */
     ngx_uint_t               report;        /* statement */
     ngx_uint_t               run;           /* statement */
+    void                   (*ran)(ngx_str_t *id);  /* a part of the operation
+                                               is done; NULL: nobody asks */
     u_char                  *file;
     ngx_uint_t               line;
 };

@@ -83,15 +83,23 @@ prov_request_respond(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 }
 
 
-/* What follows from a change that was kept need not wait for a poll. */
+/*
+ * What follows from a change that was kept need not wait for a poll, nor need
+ * those who wait for the same thing to change.
+ */
 
 static void
 prov_request_committed(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 {
+    ngx_uint_t                 i;
     prov_request_main_conf_t  *pmcf;
 
     if (ctx->operation->method == PROV_OPENAPI_GET || ctx->dry_run) {
         return;
+    }
+
+    for (i = 0; i < ctx->operation->npath; i++) {
+        prov_request_wake(&ctx->match->values[i]);
     }
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_provisioning_module);

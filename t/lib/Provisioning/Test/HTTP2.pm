@@ -93,6 +93,7 @@ sub request {
         ':path' => $path, ':authority' => 'localhost');
     push @headers, authorization => "Bearer $o{token}" if defined $o{token};
     push @headers, 'content-type' => 'application/json' if defined $body;
+    push @headers, %{ $o{headers} || {} };
 
     # literal, not indexed, not compressed
     my $block = '';

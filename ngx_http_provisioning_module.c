@@ -247,6 +247,12 @@ ngx_http_provisioning_postconfiguration(ngx_conf_t *cf)
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_provisioning_module);
 
+    if (prov_auth_sources_check(cf, &mcf->request.issuers, &mcf->outbound)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (mcf->jobs
         && (prov_http_require(cf, &mcf->outbound, "provisioning_jobs")
             != NGX_OK
@@ -324,7 +330,8 @@ ngx_http_provisioning_init_process(ngx_cycle_t *cycle)
 
     if (prov_request_init_worker(cycle) != NGX_OK
         || prov_request_attempts_init_worker(cycle) != NGX_OK
-        || prov_http_init_worker(cycle, mcf->outbound) != NGX_OK)
+        || prov_http_init_worker(cycle, mcf->outbound) != NGX_OK
+        || prov_auth_init_worker(cycle, &pmcf->issuers) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -343,6 +350,7 @@ ngx_http_provisioning_exit_process(ngx_cycle_t *cycle)
     prov_jobs_exit_worker();
     prov_request_attempts_exit_worker();
     prov_request_exit_worker();
+    prov_auth_exit_worker();
     prov_http_exit_worker();
     prov_db_exit_worker();
 }

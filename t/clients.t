@@ -15,92 +15,28 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
+use Provisioning::Test::Npm;
 use Provisioning::Test::Operator;
 
-use Digest::SHA qw(sha256_hex);
-use Fcntl qw(LOCK_EX);
 use File::Path ();
 use JSON::PP ();
 
 my $sources = "$FindBin::Bin/clients";
-my $build = "$FindBin::Bin/../build/clients";
-
-# no tool reports home, none runs what a package brings for its installation
-
-my %quiet = (REDOCLY_TELEMETRY => 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE => 1,
-    NO_COLOR => 1, npm_config_ignore_scripts => 'true',
-    npm_config_update_notifier => 'false', npm_config_audit => 'false',
-    npm_config_fund => 'false', npm_config_fetch_retry_mintimeout => 1000);
-
-
-# What a command says, and whether it ended well.
-
-sub run {
-    my ($command, %environment) = @_;
-    local %ENV = (%ENV, %quiet, %environment);
-
-    my $said = `cd '$build' && { $command; } 2>&1`;
-    return ($? == 0, $said);
-}
-
-sub text {
-    my ($file) = @_;
-    open my $in, '<:raw', $file or die "$file: $!";
-    return do { local $/; <$in> };
-}
-
-sub save {
-    my ($file, $text) = @_;
-    open my $out, '>:raw', $file or die "$file: $!";
-    print $out $text;
-    close $out or die "$file: $!";
-    return;
-}
-
 
 # --- the tools --------------------------------------------------------------
 
-my $lock = text("$sources/package-lock.json");
-my $packages = JSON::PP->new->decode($lock)->{packages};
+my $packages = JSON::PP->new->decode(npm_text("$sources/package-lock.json"))
+    ->{packages};
 
 is_deeply [grep { defined $packages->{$_}{resolved} } sort keys %$packages],
     [], 'the lock file says of no package where it is to be had';
 is_deeply [grep { $_ ne '' && !$packages->{$_}{integrity} }
     sort keys %$packages], [], 'and of each what its checksum is';
 is_deeply [grep { !/\A\d+(?:\.\d+){2}\z/ } map { values %$_ }
-    @{ JSON::PP->new->decode(text("$sources/package.json"))
+    @{ JSON::PP->new->decode(npm_text("$sources/package.json"))
        }{qw(devDependencies overrides)}], [], 'all versions are pinned';
 
-File::Path::make_path($build);
-open my $only, '>', "$build/lock" or die "$build/lock: $!";
-flock $only, LOCK_EX or die "$build/lock: $!";
-
-my $manifest = text("$sources/package.json");
-my ($ok, $node) = run('node --version');
-my $stamp = sha256_hex($manifest . $lock . $node);
-
-if (!-e "$build/installed" || text("$build/installed") ne $stamp) {
-    unlink "$build/installed";
-    save("$build/package.json", $manifest);
-    save("$build/package-lock.json", $lock);
-    ($ok, my $said) = run('timeout 300 npm ci --omit=optional', outside());
-
-    if (!ok $ok, 'npm has fetched the tools') {
-        diag $said;
-        give_up("npm could not fetch what t/clients/"
-            . "package-lock.json names from the registry that it is "
-            . "configured with (npm config get registry). This test needs "
-            . "one, or a build/clients from an earlier run.");
-    }
-
-    save("$build/installed", $stamp);
-}
-
-sub give_up {
-    diag $_[0];
-    done_testing;
-    exit 1;
-}
+my $build = npm_install();
 
 
 # --- the documents, as they are served --------------------------------------
@@ -111,17 +47,17 @@ my %base = (partner => '/api/provisioning', operator => '/api/admin');
 for my $name (sort keys %base) {
     my $r = $nginx->request(GET => "$base{$name}/openapi.json");
     is $r->status, 200, "the document \"$name\" is served";
-    save("$build/$name.json", $r->body);
+    npm_save("$build/$name.json", $r->body);
 }
 
-save("$build/$_", text("$sources/$_"))
+npm_save("$build/$_", npm_text("$sources/$_"))
     for qw(redocly.yaml spectral.yaml tsconfig.json client.ts);
 
 my $files = join ' ', map { "$_.json" } sort keys %base;
 
 sub good {
     my ($name, $command, %environment) = @_;
-    my ($ok, $said) = run($command, %environment);
+    my ($ok, $said) = npm_run($command, %environment);
 
     ok $ok, $name or diag $said;
     return $said;
@@ -134,15 +70,15 @@ good('nor does Spectral',
 
 # they would: the same with a fault
 
-my $spoilt = JSON::PP->new->utf8->decode(text("$build/partner.json"));
+my $spoilt = JSON::PP->new->utf8->decode(npm_text("$build/partner.json"));
 $spoilt->{paths}{'/tenants'}{post}{operationId} = 'tenant_list';
 $spoilt->{components}{schemas}{Spoilt} = { type => 'strong' };
-save("$build/spoilt.json", JSON::PP->new->utf8->canonical->encode($spoilt));
+npm_save("$build/spoilt.json", JSON::PP->new->utf8->canonical->encode($spoilt));
 
 for my $tool ('redocly lint --config redocly.yaml',
               'spectral lint -r spectral.yaml')
 {
-    my ($ok, $said) = run("node_modules/.bin/$tool spoilt.json");
+    my ($ok, $said) = npm_run("node_modules/.bin/$tool spoilt.json");
     ok !$ok, "$tool tells of a fault" or diag $said;
 }
 

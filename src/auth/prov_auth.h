@@ -25,9 +25,12 @@
 #define PROV_AUTH_MAX_NETWORKS 64
 
 
+struct prov_http_conf_s;                              /* http/prov_http.h */
+
 typedef struct prov_auth_key_s    prov_auth_key_t;    /* private to src/auth */
 typedef struct prov_auth_cache_s  prov_auth_cache_t;
 typedef struct prov_auth_signer_s  prov_auth_signer_t;
+typedef struct prov_auth_source_s  prov_auth_source_t;   /* private, too */
 
 
 /* provisioning_issuer: read-only once the configuration is read */
@@ -37,12 +40,14 @@ typedef struct {
     ngx_str_t          iss;
     ngx_array_t        audiences;       /* ngx_str_t: one must be in "aud" */
     ngx_uint_t         algorithms;      /* mask of PROV_AUTH_ALG() */
-    ngx_array_t        keys;            /* prov_auth_key_t */
+    ngx_array_t        keys;            /* prov_auth_key_t; of a source: none,
+                                           each worker has its own */
     ngx_str_t          subject_claim;   /* default "sub" */
     ngx_str_t          partner_claim;   /* default "partner" */
     ngx_str_t          roles_claim;     /* default "roles"; "a.b" is a path */
     time_t             leeway;          /* seconds */
     prov_auth_signer_t  *signer;        /* NULL: its keys are elsewhere */
+    prov_auth_source_t  *source;        /* NULL: its keys are not fetched */
     u_char            *conf_file;       /* where the block stands */
     ngx_uint_t         line;
 } prov_auth_issuer_t;
@@ -88,7 +93,22 @@ typedef struct {
     ngx_str_t            code;          /* "token_expired", … (snake_case) */
     ngx_str_t            detail;        /* a sentence that reveals nothing */
     ngx_str_t            log;           /* for the error log; no secrets */
+    prov_auth_issuer_t  *issuer;        /* NULL, or who may have a key by now
+                                           that would do: prov_auth_await() */
+    unsigned             unavailable:1; /* nobody can say: 503, not 401 */
 } prov_auth_refusal_t;
+
+
+/* A request that waits for an issuer's keys; in the request's memory. */
+
+typedef struct {
+    ngx_queue_t          queue;
+    ngx_uint_t          *n;             /* how many there are */
+    ngx_uint_t           waits;         /* so often it has waited */
+    void               (*handler)(void *data);
+    void                *data;
+    unsigned             waiting:1;
+} prov_auth_wait_t;
 
 
 /*
@@ -128,6 +148,29 @@ ngx_int_t prov_auth_set_publish(prov_auth_set_t *set, ngx_pool_t *pool,
 ngx_int_t prov_auth_verify(prov_auth_set_t *set, prov_auth_cache_t *cache,
     ngx_str_t *token, ngx_pool_t *pool, prov_auth_identity_t **identity,
     prov_auth_refusal_t *refusal);
+
+/*
+ * What a refusal with an issuer leads to.  NGX_AGAIN: wait->handler, which the
+ * caller has set, will be called, never from within, and the token should be
+ * verified again then; prov_auth_await_end() calls that off.  NGX_DECLINED:
+ * the refusal stands.  NGX_BUSY: the issuer's keys, or its latest keys, cannot
+ * be had now; prov_auth_retry() says in how many seconds they might.
+ */
+ngx_int_t prov_auth_await(prov_auth_issuer_t *issuer, prov_auth_wait_t *wait);
+void prov_auth_await_end(prov_auth_wait_t *wait);
+ngx_uint_t prov_auth_retry(prov_auth_issuer_t *issuer);
+
+/* An issuer of the set whose keys this worker has never had, or NULL. */
+prov_auth_issuer_t *prov_auth_set_keyless(prov_auth_set_t *set);
+
+/*
+ * Issuers whose keys are fetched: checked once all of the configuration is
+ * read, and fetched by each worker.
+ */
+ngx_int_t prov_auth_sources_check(ngx_conf_t *cf, ngx_array_t *issuers,
+    struct prov_http_conf_s **http);
+ngx_int_t prov_auth_init_worker(ngx_cycle_t *cycle, ngx_array_t *issuers);
+void prov_auth_exit_worker(void);
 
 /*
  * A worker's cache of verified tokens, bounded to size entries (the least

@@ -1,8 +1,9 @@
 /*
  * A worker's memory of tokens it has verified, so that a caller who sends the
  * same token again costs one SHA-256.  Belongs to one worker; keeps successes
- * only, each until its token ends or until others push it out; what it hands
- * out is a copy, because an entry may leave while a request lives.
+ * only, each until its token ends, its issuer's keys change, or others push it
+ * out; what it hands out is a copy, because an entry may leave while a request
+ * lives.
  */
 
 #include "auth/prov_auth_private.h"
@@ -15,6 +16,7 @@ typedef struct {
     ngx_queue_t            queue;       /* in cache->recent */
     u_char                 key[PROV_AUTH_CACHE_KEY];
     time_t                 end;         /* "exp" and the issuer's leeway */
+    ngx_uint_t             generation;  /* of the issuer's keys */
     prov_auth_identity_t  *identity;    /* behind this struct */
 } prov_auth_cached_t;
 
@@ -122,9 +124,16 @@ prov_auth_cache_find(prov_auth_cache_t *cache, u_char *key, ngx_pool_t *pool,
         return NGX_DECLINED;
     }
 
-    /* the verifier is asked again, and says how the token has ended */
+    /*
+     * The verifier is asked again: it says how the token has ended, or whether
+     * the issuer's keys are still the ones that it was verified with.
+     */
 
-    if (ngx_time() >= entry->end) {
+    if (ngx_time() >= entry->end
+        || (entry->identity->issuer->source
+            && entry->generation
+               != prov_auth_remote_generation(entry->identity->issuer)))
+    {
         prov_auth_cache_remove(cache, entry);
         return NGX_DECLINED;
     }
@@ -174,6 +183,7 @@ prov_auth_cache_store(prov_auth_cache_t *cache, u_char *key,
 
     entry->node.key = prov_auth_cache_prefix(key);
     entry->end = identity->expires + identity->issuer->leeway;
+    entry->generation = prov_auth_remote_generation(identity->issuer);
     entry->identity = prov_auth_identity_copy(entry + 1, identity);
 
     ngx_rbtree_insert(&cache->tree, &entry->node);

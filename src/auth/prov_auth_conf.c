@@ -2,10 +2,12 @@
  * provisioning_issuer: reads the block while nginx reads its configuration.
  * All that can be known to be wrong is said here, with what to write instead;
  * what it leaves behind never changes.  prov_auth_conf_key.c has the
- * directives that name files of keys.
+ * directives that name files of keys, prov_auth_remote_conf.c those that name
+ * URLs.
  */
 
 #include "auth/prov_auth_private.h"
+#include "auth/prov_auth_remote.h"
 
 
 typedef struct {
@@ -45,6 +47,8 @@ static prov_auth_directive_t  prov_auth_directives[] = {
       prov_auth_conf_algorithms },
     { ngx_string("key"), 1, 3, 1, prov_auth_conf_key },
     { ngx_string("jwks"), 1, 1, 1, prov_auth_conf_jwks },
+    { ngx_string("jwks_uri"), 1, 5, 0, prov_auth_conf_jwks_uri },
+    { ngx_string("discovery"), 1, 5, 0, prov_auth_conf_discovery },
     { ngx_string("secret"), 2, 3, 1, prov_auth_conf_secret },
     { ngx_string("signer"), 1, 1, 0, prov_auth_conf_signer },
     { ngx_string("subject_claim"), 1, 1, 0, prov_auth_conf_subject },
@@ -159,6 +163,8 @@ prov_auth_conf_create(ngx_conf_t *cf, ngx_str_t *name)
      *     issuer->iss = { 0, NULL };
      *     issuer->algorithms = 0;
      *     issuer->leeway = 0;
+     *     issuer->signer = NULL;
+     *     issuer->source = NULL;
      */
 
     issuer->name = *name;
@@ -231,8 +237,8 @@ prov_auth_conf_directive(ngx_conf_t *cf, ngx_command_t *dummy, void *data)
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown directive \"%V\" in provisioning_issuer, "
                        "expected iss, audience, algorithms, key, jwks, "
-                       "secret, signer, subject_claim, partner_claim, "
-                       "roles_claim or leeway", &value[0]);
+                       "jwks_uri, discovery, secret, signer, subject_claim, "
+                       "partner_claim, roles_claim or leeway", &value[0]);
 
     return NGX_CONF_ERROR;
 }
@@ -456,11 +462,16 @@ prov_auth_conf_finish(ngx_conf_t *cf, prov_auth_block_t *block)
                                      "\"aud\"");
     }
 
+    if (issuer->source) {
+        return prov_auth_conf_remote(cf, issuer);
+    }
+
     if (issuer->keys.nelts == 0) {
         return prov_auth_conf_refuse(cf, issuer,
                                      "has no keys: name files of them with "
-                                     "\"key\", \"jwks\" or \"secret\", or "
-                                     "a \"signer\"");
+                                     "\"key\", \"jwks\" or \"secret\", where "
+                                     "to fetch them with \"jwks_uri\" or "
+                                     "\"discovery\", or a \"signer\"");
     }
 
     /* symmetric algorithms are never accepted unasked (RFC 8725, 3.1) */

@@ -1,8 +1,9 @@
 /*
- * JSON Web Key Sets (RFC 7517, section 5) as files.  Called while nginx.conf
- * is read.  A key that is broken, or private, is an error, because the
- * operator can mend the file; a sound key that is of no use here (for
- * encryption, of an unknown kind, too weak) is left out and remarked on.
+ * JSON Web Key Sets (RFC 7517, section 5): as files, while nginx.conf is read,
+ * and as what an issuer publishes, in any thread.  A sound key that is of no
+ * use here (for encryption, of an unknown kind, too weak) is left out and
+ * remarked on.  One that is broken, private or symmetric is an error in a
+ * file, which the operator can mend, and left out of what was fetched.
  */
 
 #include "auth/prov_auth_private.h"
@@ -33,10 +34,7 @@ static const char  *prov_auth_jwks_private[] = {
 ngx_int_t
 prov_auth_file_jwks(prov_auth_loader_t *loader, ngx_str_t *file)
 {
-    json_t             *json;
-    ngx_int_t           rc;
-    ngx_str_t           text;
-    prov_json_error_t   err;
+    ngx_str_t  text;
 
     if (prov_auth_file_read(loader, file, PROV_AUTH_MAX_JWKS, &text)
         != NGX_OK)
@@ -44,10 +42,26 @@ prov_auth_file_jwks(prov_auth_loader_t *loader, ngx_str_t *file)
         return NGX_ERROR;
     }
 
-    json = prov_json_parse(text.data, text.len, PROV_JSON_DOCUMENT_DEPTH,
+    return prov_auth_jwks_read(loader, file, &text);
+}
+
+
+/* A text of that name, which is wiped when it is a file's. */
+
+ngx_int_t
+prov_auth_jwks_read(prov_auth_loader_t *loader, ngx_str_t *name,
+    ngx_str_t *text)
+{
+    json_t             *json;
+    ngx_int_t           rc;
+    prov_json_error_t   err;
+
+    json = prov_json_parse(text->data, text->len, PROV_JSON_DOCUMENT_DEPTH,
                            &err);
 
-    ngx_explicit_memzero(text.data, text.len);
+    if (!loader->fetched) {
+        ngx_explicit_memzero(text->data, text->len);
+    }
 
     if (json == NULL) {
         loader->fault.line = err.line;
@@ -56,7 +70,7 @@ prov_auth_file_jwks(prov_auth_loader_t *loader, ngx_str_t *file)
         return prov_auth_fault(loader, "%s", err.text);
     }
 
-    rc = prov_auth_jwks_keys(loader, file, json);
+    rc = prov_auth_jwks_keys(loader, name, json);
 
     prov_auth_jwks_wipe(json_object_get(json, "keys"));
     json_decref(json);
@@ -105,7 +119,7 @@ prov_auth_jwks_keys(prov_auth_loader_t *loader, ngx_str_t *file,
 
         ERR_clear_error();
 
-        if (rc == NGX_DECLINED) {
+        if (rc == NGX_DECLINED || (rc == NGX_ERROR && loader->fetched)) {
             rc = prov_auth_jwks_remark(loader, &source);
         }
 
@@ -165,6 +179,12 @@ prov_auth_jwks_key(prov_auth_loader_t *loader, json_t *jwk, ngx_str_t *source)
     }
 
     if (ngx_strcmp(kty.data, "oct") == 0) {
+
+        if (loader->fetched) {
+            return prov_auth_fault(loader, "a symmetric key (\"oct\") that "
+                                   "is published is no secret");
+        }
+
         return prov_auth_jwk_oct(loader, jwk, &hint);
     }
 

@@ -128,6 +128,8 @@ typedef struct {
     ngx_array_t   *keys;            /* prov_auth_key_t */
     ngx_array_t   *remarks;         /* ngx_str_t: what was left out, and why */
     prov_fault_t   fault;
+    unsigned       fetched:1;       /* no file that the operator could mend:
+                                       a broken key is left out, too */
 } prov_auth_loader_t;
 
 
@@ -176,6 +178,8 @@ ngx_int_t prov_auth_file_pem(prov_auth_loader_t *loader, ngx_str_t *file,
 ngx_int_t prov_auth_file_secret(prov_auth_loader_t *loader, ngx_str_t *file,
     prov_auth_hint_t *hint);
 ngx_int_t prov_auth_file_jwks(prov_auth_loader_t *loader, ngx_str_t *file);
+ngx_int_t prov_auth_jwks_read(prov_auth_loader_t *loader, ngx_str_t *name,
+    ngx_str_t *text);
 ngx_int_t prov_auth_file_read(prov_auth_loader_t *loader, ngx_str_t *file,
     size_t max, ngx_str_t *text);
 
@@ -215,6 +219,14 @@ ngx_int_t prov_auth_claims_audience(prov_auth_issuer_t *issuer,
 ngx_int_t prov_auth_claims_time(prov_auth_issuer_t *issuer,
     json_t *payload, ngx_pool_t *pool, time_t *expires,
     prov_auth_refusal_t *refusal);
+
+
+/*
+ * Keys that are fetched (prov_auth_remote.c): those that count now, or NULL,
+ * and which they are, so that what was verified with others can be told.
+ */
+ngx_array_t *prov_auth_remote_keys(prov_auth_issuer_t *issuer);
+ngx_uint_t prov_auth_remote_generation(prov_auth_issuer_t *issuer);
 
 
 /*

@@ -17,7 +17,9 @@ static ngx_int_t prov_auth_verify_no_issuer(json_t *iss, ngx_pool_t *pool,
     prov_auth_refusal_t *refusal);
 static ngx_int_t prov_auth_verify_keys(prov_auth_issuer_t *issuer,
     prov_auth_jwt_t *jwt, ngx_pool_t *pool, prov_auth_refusal_t *refusal);
-static ngx_uint_t prov_auth_verify_candidates(prov_auth_issuer_t *issuer,
+static ngx_int_t prov_auth_verify_no_keys(prov_auth_issuer_t *issuer,
+    ngx_pool_t *pool, prov_auth_refusal_t *refusal);
+static ngx_uint_t prov_auth_verify_candidates(ngx_array_t *keys,
     prov_auth_jwt_t *jwt, prov_auth_key_t **candidates);
 static ngx_int_t prov_auth_verify_unknown_key(prov_auth_issuer_t *issuer,
     prov_auth_jwt_t *jwt, ngx_pool_t *pool, prov_auth_refusal_t *refusal,
@@ -107,6 +109,9 @@ prov_auth_verify(prov_auth_set_t *set, prov_auth_cache_t *cache,
             return rc;
         }
     }
+
+    refusal->issuer = NULL;
+    refusal->unavailable = 0;
 
     rc = prov_auth_jwt_parse(token, pool, &jwt, refusal);
     if (rc != NGX_OK) {
@@ -222,11 +227,20 @@ prov_auth_verify_keys(prov_auth_issuer_t *issuer, prov_auth_jwt_t *jwt,
 {
     ngx_int_t         rc;
     ngx_uint_t        i, n;
+    ngx_array_t      *keys;
     prov_auth_key_t  *candidates[PROV_AUTH_MAX_TRIES];
 
-    n = prov_auth_verify_candidates(issuer, jwt, candidates);
+    keys = issuer->source ? prov_auth_remote_keys(issuer) : &issuer->keys;
+
+    if (keys == NULL) {
+        return prov_auth_verify_no_keys(issuer, pool, refusal);
+    }
+
+    n = prov_auth_verify_candidates(keys, jwt, candidates);
 
     if (n == 0) {
+        refusal->issuer = issuer->source ? issuer : NULL;
+
         return prov_auth_verify_unknown_key(issuer, jwt, pool, refusal,
                                             "no such key (one without a kid "
                                             "is for tokens without)");
@@ -247,10 +261,30 @@ prov_auth_verify_keys(prov_auth_issuer_t *issuer, prov_auth_jwt_t *jwt,
         }
     }
 
+    /* the one key of an issuer that does not name its keys may be another */
+
+    refusal->issuer = (issuer->source && !jwt->named) ? issuer : NULL;
+
     return prov_auth_refuse(refusal, pool, "token_bad_signature",
                             "The token's signature is not valid.",
                             "bad %V signature, issuer \"%V\", keys tried: %ui",
                             &prov_auth_algs[jwt->alg].name, &issuer->name, n);
+}
+
+
+/* It may be a good token, so it is not refused, only not let in now. */
+
+static ngx_int_t
+prov_auth_verify_no_keys(prov_auth_issuer_t *issuer, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal)
+{
+    refusal->issuer = issuer;
+    refusal->unavailable = 1;
+
+    return prov_auth_refuse(refusal, pool, "issuer_unavailable",
+                            "The keys of the token's issuer could not be "
+                            "fetched yet; nothing was done.",
+                            "no keys of issuer \"%V\"", &issuer->name);
 }
 
 
@@ -260,16 +294,16 @@ prov_auth_verify_keys(prov_auth_issuer_t *issuer, prov_auth_jwt_t *jwt,
  */
 
 static ngx_uint_t
-prov_auth_verify_candidates(prov_auth_issuer_t *issuer, prov_auth_jwt_t *jwt,
+prov_auth_verify_candidates(ngx_array_t *keys, prov_auth_jwt_t *jwt,
     prov_auth_key_t **candidates)
 {
     ngx_uint_t        i, n;
     prov_auth_key_t  *key;
 
     n = 0;
-    key = issuer->keys.elts;
+    key = keys->elts;
 
-    for (i = 0; i < issuer->keys.nelts; i++) {
+    for (i = 0; i < keys->nelts; i++) {
 
         if (!(key[i].algorithms & PROV_AUTH_ALG(jwt->alg))) {
             continue;

@@ -20,11 +20,29 @@ prov_handler_health_live(ngx_http_request_t *r)
 ngx_int_t
 prov_handler_health_ready(ngx_http_request_t *r)
 {
+    prov_auth_issuer_t      *issuer;
     prov_request_ctx_t      *ctx;
     prov_request_service_t  *service;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_provisioning_module);
     service = ctx->conf->service;
+
+    /* later, an outage of the issuer's is no reason to send others away */
+
+    issuer = ctx->conf->auth ? prov_auth_set_keyless(ctx->conf->auth) : NULL;
+
+    if (issuer) {
+        if (prov_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "not_ready",
+                         "The keys of the issuer \"%V\" could not be fetched "
+                         "yet; the gateway's error log says why.",
+                         &issuer->name)
+            == NGX_ERROR)
+        {
+            return NGX_ERROR;
+        }
+
+        return prov_problem_retry(r, prov_auth_retry(issuer));
+    }
 
     ctx->args[0] = service->inventory;
     ngx_str_null(&ctx->args[1]);

@@ -20,7 +20,8 @@ ngx_int_t prov_handler_openapi(ngx_http_request_t *r);
 /* the worker answers */
 ngx_int_t prov_handler_health_live(ngx_http_request_t *r);
 
-/* the database answers, and has all that the document needs */
+/* the keys of issuers are there; the database answers, and has all that the
+   document needs */
 ngx_int_t prov_handler_health_ready(ngx_http_request_t *r);
 
 /* the public keys of the signers that this location trusts */

@@ -157,7 +157,12 @@ prov_http_destination_key(prov_http_request_t *r, prov_http_url_t *url,
         return NGX_ERROR;
     }
 
-    p = ngx_cpymem(key->data, r->scope, len);
+    p = key->data;
+
+    if (len) {
+        p = ngx_cpymem(p, r->scope, len);
+    }
+
     *p++ = LF;
     *p++ = url->secure ? 's' : 'p';
 

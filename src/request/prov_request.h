@@ -218,6 +218,8 @@ struct prov_request_ctx_s {
     ngx_uint_t                  rounds;    /* of validating results */
     prov_auth_identity_t       *identity;
     prov_request_lookup_t       lookup;    /* of an API key */
+    prov_auth_wait_t            await;     /* for an issuer's keys */
+    ngx_str_t                   token;     /* that waits for them */
     void                       *handling;  /* a handler's own, which goes on
                                               with what follows: */
     prov_request_then_pt        then;      /* NULL: answers are sent */
@@ -244,6 +246,8 @@ struct prov_request_ctx_s {
     unsigned                    allowed:1; /* access was granted */
     unsigned                    counted:2; /* by limits: before and after
                                               authentication */
+    unsigned                    awaits:1;  /* the request will say good-bye
+                                              to who fetches keys */
     unsigned                    waiting:1; /* for the answer to the query */
     unsigned                    queried:1; /* the times are known */
     unsigned                    outcome:1; /* asks what became of a write */
@@ -305,6 +309,11 @@ ngx_int_t prov_request_access_key(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, ngx_str_t *text);
 ngx_int_t prov_request_access_network(ngx_http_request_t *r,
     prov_auth_identity_t *identity);
+
+/* prov_request_access_token.c: who may, with a token */
+ngx_int_t prov_request_access_token(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_str_t *token);
+ngx_int_t prov_request_tokens_init_worker(ngx_cycle_t *cycle);
 
 /* prov_request_credentials.c: what a request shows, and what it is told */
 ngx_int_t prov_request_credentials(ngx_http_request_t *r,

@@ -7,13 +7,6 @@
 #include "request/prov_request.h"
 
 
-/* a worker's cache of verified tokens; about 1 KiB each */
-#define PROV_REQUEST_TOKENS  4096
-
-
-static prov_auth_cache_t  *prov_request_tokens;
-
-
 static ngx_int_t prov_request_access_final(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, ngx_int_t rc);
 static ngx_uint_t prov_request_trusts(prov_request_conf_t *conf,
@@ -31,11 +24,8 @@ static ngx_uint_t prov_request_meets(prov_request_conf_t *conf,
 ngx_int_t
 prov_request_init_worker(ngx_cycle_t *cycle)
 {
-    prov_request_tokens = prov_auth_cache_create(cycle->pool,
-                                                 PROV_REQUEST_TOKENS);
-
-    return prov_request_tokens ? prov_request_keys_init_worker(cycle)
-                               : NGX_ERROR;
+    return (prov_request_tokens_init_worker(cycle) == NGX_OK)
+           ? prov_request_keys_init_worker(cycle) : NGX_ERROR;
 }
 
 
@@ -65,9 +55,10 @@ prov_request_access(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* any event of the connection leads here while a key is looked up */
+    /* any event of the connection leads here while a key is looked up, or
+       those of an issuer are fetched */
 
-    if (ctx->lookup.waiting) {
+    if (ctx->lookup.waiting || ctx->await.waiting) {
         return NGX_AGAIN;
     }
 
@@ -229,19 +220,9 @@ prov_request_authenticate(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         return prov_request_access_key(r, ctx, &token);
     }
 
-    ngx_memzero(&refusal, sizeof(prov_auth_refusal_t));
+    ctx->await.waits = 0;
 
-    rc = prov_auth_verify(ctx->conf->auth, prov_request_tokens, &token,
-                          r->pool, &ctx->identity, &refusal);
-
-    if (rc == NGX_DECLINED) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "token refused (%V): %V", &refusal.code, &refusal.log);
-
-        return prov_request_unauthorized(r, &refusal.code, &refusal.detail);
-    }
-
-    return rc;
+    return prov_request_access_token(r, ctx, &token);
 }
 
 

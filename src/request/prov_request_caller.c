@@ -93,7 +93,9 @@ prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         }
     }
 
-    p = ngx_cpymem(p, ctx->secret.data, ctx->secret.len);
+    if (ctx->secret.len) {
+        p = ngx_cpymem(p, ctx->secret.data, ctx->secret.len);
+    }
 
     if (op->result) {
         p = prov_request_result_told(p, ctx);

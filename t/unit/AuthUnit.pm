@@ -91,7 +91,8 @@ sub compile {
 
     for my $source (grep({ !/prov_auth_sign\.c\z/ } glob "$root/src/auth/*.c"),
         glob("$root/src/base/prov_json*.c"),
-        (map { "$root/t/unit/$_.c" } qw(ngx_shim ngx_shim_string auth_shim)))
+        (map { "$root/t/unit/$_.c" } qw(ngx_shim ngx_shim_string auth_shim
+            http_shim)))
     {
         my ($name) = $source =~ m{([^/]+)\.c$};
 

@@ -193,8 +193,17 @@ auth_shim_write(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
 ngx_int_t
 ngx_parse_time(ngx_str_t *line, ngx_uint_t is_sec)
 {
-    long   value;
-    char  *end, text[32];
+    long      value;
+    char     *end, text[32];
+    unsigned  i;
+
+    static const struct {
+        const char  *name;
+        long         ms;
+    } units[] = {
+        { "", 0 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 },
+        { "d", 86400000 }, { "ms", 1 }
+    };
 
     if (line->len == 0 || line->len >= sizeof(text)) {
         return NGX_ERROR;
@@ -209,11 +218,21 @@ ngx_parse_time(ngx_str_t *line, ngx_uint_t is_sec)
         return NGX_ERROR;
     }
 
-    if (strcmp(end, "m") == 0) {
-        return value * 60;
+    for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+
+        if (strcmp(end, units[i].name) != 0) {
+            continue;
+        }
+
+        if (is_sec) {
+            return (units[i].ms == 1) ? NGX_ERROR
+                   : value * (units[i].ms ? units[i].ms / 1000 : 1);
+        }
+
+        return value * (units[i].ms ? units[i].ms : 1);
     }
 
-    return (*end == '\0' || strcmp(end, "s") == 0) ? value : NGX_ERROR;
+    return NGX_ERROR;
 }
 
 

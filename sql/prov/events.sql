@@ -2,6 +2,8 @@
 -- transaction, and the jobs that tell the partner's endpoints.
 
 
+-- Most partners have no endpoint: to ask costs less than to insert nothing.
+
 create or replace function prov.emit(ctx jsonb, id uuid, partner uuid,
         tenant uuid, seq bigint, type text, data json)
     returns void
@@ -12,18 +14,11 @@ begin
     values (emit.id, emit.partner, emit.tenant, emit.type,
         ctx ->> 'request_id', emit.data);
 
-    -- most partners have no endpoint: to ask costs less than to insert nothing
-
     if exists (select from prov.webhook_endpoints w
                where w.partner = emit.partner and w.status = 'active')
     then
-        insert into prov.jobs (id, kind, queue, partner, tenant, event, seq)
-        select prov.uuid7_beside(emit.id), 'webhook', w.id, emit.partner,
-            emit.tenant, emit.id,
-            case when emit.tenant is not null then emit.seq end
-        from prov.webhook_endpoints w
-        where w.partner = emit.partner and w.status = 'active'
-            and prov.event_wanted(emit.type, w.event_types);
+        perform prov.deliver(array[emit.id], emit.partner,
+            array[emit.tenant], emit.seq, emit.type);
     end if;
 end
 $$;
@@ -32,7 +27,8 @@ comment on function prov.emit(jsonb, uuid, uuid, uuid, bigint, text, json) is
     'Writes an event of a partner, whose rows must be open to this '
     'transaction, and a job for each active endpoint that wants it.  The '
     'place in the order of the tenant''s changes is what its deliveries are '
-    'ordered by.  prov.record() calls it for a caller''s own.';
+    'ordered by.  For what is not the caller''s own: else prov.record() does '
+    'it.';
 
 
 create or replace function prov.emit_many(ctx jsonb, ids uuid[], partner uuid,
@@ -49,14 +45,8 @@ begin
     if exists (select from prov.webhook_endpoints w
                where w.partner = emit_many.partner and w.status = 'active')
     then
-        insert into prov.jobs (id, kind, queue, partner, tenant, event, seq)
-        select prov.uuid7_beside(u.id), 'webhook', w.id, emit_many.partner,
-            u.tenant, u.id, 1
-        from prov.webhook_endpoints w
-        cross join unnest(ids, tenants) with ordinality u (id, tenant, k)
-        where w.partner = emit_many.partner and w.status = 'active'
-            and prov.event_wanted(emit_many.type, w.event_types)
-        order by w.id, u.k;
+        perform prov.deliver(ids, emit_many.partner, tenants, 1,
+            emit_many.type);
     end if;
 end
 $$;
@@ -66,19 +56,39 @@ comment on function prov.emit_many(jsonb, uuid[], uuid, uuid[], text, json[])
     'first of its changes.';
 
 
-create or replace function prov.event_wanted(type text, filter text[])
-    returns boolean
-    language sql immutable parallel safe
-return exists (
-    select
-    from unnest(filter) f (pattern)
-    where f.pattern in (type, '*')
-        or f.pattern like '%.*'
-           and starts_with(type, left(f.pattern, -1)));
+create or replace function prov.deliver(events uuid[], partner uuid,
+        tenants uuid[], seq bigint, type text)
+    returns void
+    language plpgsql
+as $$
+declare
+    patterns constant text[] := prov.event_patterns(type);
+begin
+    insert into prov.jobs (id, kind, queue, partner, tenant, event, seq)
+    select prov.uuid7_beside(u.event), 'webhook', w.id, deliver.partner,
+        u.tenant, u.event,
+        case when u.tenant is not null then deliver.seq end
+    from prov.webhook_endpoints w
+    cross join unnest(events, tenants) with ordinality u (event, tenant, k)
+    where w.partner = deliver.partner and w.status = 'active'
+        and w.event_types && patterns
+    order by w.id, u.k;
+end
+$$;
 
-comment on function prov.event_wanted(text, text[]) is
-    'Whether a type is among these: itself, "*", or "tenant.*" for what '
-    'begins with "tenant.".';
+comment on function prov.deliver(uuid[], uuid, uuid[], bigint, text) is
+    'Makes a job of each event for each active endpoint that wants its type.';
+
+
+create or replace function prov.event_patterns(type text)
+    returns text[]
+    language sql immutable parallel safe
+return array['*', type, left(type, strpos(type, '.')) || '*',
+    left(type, 1 - strpos(reverse(type), '.')) || '*'];
+
+comment on function prov.event_patterns(text) is
+    'What an endpoint may say to want this type: itself, "*", or what it '
+    'begins with, as "tenant.*"; a type has up to three words.';
 
 
 create or replace function prov.uuid7_beside(id uuid)

@@ -38,6 +38,9 @@ declare
 begin
     ignored := set_config('prov.worker', 'on', true);
 
+    -- What waits is what is not finished.  To ask for the state would lead to
+    -- the index of those that wait, and past all of them.
+
     with told as materialized (
         select t.*
         from jsonb_to_recordset(request -> 'jobs') as t (id uuid,
@@ -47,12 +50,15 @@ begin
         select j.id, j.kind, j.queue, j.partner, j.tenant, j.data as had,
             j.tries + (t.verdict = 'retry')::int as tries, t.attempt,
             t.verdict, t.step, t.data, t.log,
-            least(greatest(t.retry_after, 0), 86400) as retry_after,
+            case when t.retry_after is not null
+                then least(greatest(t.retry_after, 0), 86400)
+                end as retry_after,
             case when t.verdict = 'retry'
                 then prov.job_delay(j.tries + 1) end as delay
-        from told t
-        join prov.jobs j on j.id = t.id
-        where j.state = 'waiting' and j.attempt = t.attempt
+        from prov.jobs j
+        join told t on t.id = j.id
+        where j.id = any (array(select o.id from told o))
+            and j.finished_at is null and j.attempt = t.attempt
             and j.lease_worker = worker
         order by j.id
         for update of j

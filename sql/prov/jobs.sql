@@ -92,7 +92,7 @@ begin
             select j.id
             from prov.jobs j
             where j.id = any (array(select c.id from chosen c))
-                and j.state = 'waiting'
+                and j.finished_at is null
                 and (j.lease_until is null or j.lease_until <= moment)
             order by j.id
             for update skip locked

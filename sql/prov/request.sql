@@ -78,8 +78,8 @@ create or replace function prov.record(ctx jsonb, resource text,
 as $$
 declare
     id           constant uuid := ctx ->> 'mutation';
-    partner      constant uuid := ctx ->> 'partner';
-    chain        constant uuid := coalesce(tenant, partner);
+    owner        constant uuid := ctx ->> 'partner';
+    chain        constant uuid := coalesce(tenant, owner);
     moment       constant timestamptz(3) := now();
     principal    constant jsonb := ctx -> 'principal';
     details_hash constant bytea := prov.audit_details_hash(
@@ -88,6 +88,7 @@ declare
     seq          bigint := 1;
     prev_hash    bytea;
     head         record;
+    wanted       boolean;
     ignored      text;
 begin
     -- The link before is found in the chain's index, and nothing is locked:
@@ -105,11 +106,11 @@ begin
         insert into prov.audit (mutation, at, partner, tenant, resource_id,
             status, operation, resource, kind, issuer, key_id, request_id,
             chain, seq, prev_hash, details_hash, hash)
-        values (id, moment, partner, tenant, resource_id, status,
+        values (id, moment, owner, tenant, resource_id, status,
             ctx ->> 'operation', resource, principal ->> 'kind',
             principal ->> 'issuer', principal ->> 'key', ctx ->> 'request_id',
             chain, seq, prev_hash, details_hash, prov.audit_hash(chain, seq,
-                prev_hash, id, moment, partner, tenant, ctx ->> 'operation',
+                prev_hash, id, moment, owner, tenant, ctx ->> 'operation',
                 resource, resource_id, status, null, 1, principal ->> 'kind',
                 principal ->> 'issuer', principal ->> 'key',
                 ctx ->> 'request_id', details_hash))
@@ -129,15 +130,34 @@ begin
         prev_hash := head.hash;
     end loop;
 
-    insert into prov.audit_details (chain, seq, partner, tenant, subject, ip,
-        user_agent, before, after, headers)
-    values (chain, seq, partner, tenant, principal ->> 'subject',
-        left(ctx ->> 'ip', 64), left(ctx ->> 'user_agent', 512), before, after,
-        headers);
+    if event is null then
+        insert into prov.audit_details (chain, seq, partner, tenant, subject,
+            ip, user_agent, before, after, headers)
+        values (chain, seq, owner, tenant, principal ->> 'subject',
+            left(ctx ->> 'ip', 64), left(ctx ->> 'user_agent', 512), before,
+            after, headers);
+        return;
+    end if;
 
-    if event is not null then
-        ignored := prov.emit(ctx, id, partner, tenant, seq, event,
-            coalesce(data, after));
+    -- What prov.emit() does, too: one statement costs less than three.
+
+    with details as (
+        insert into prov.audit_details (chain, seq, partner, tenant, subject,
+            ip, user_agent, before, after, headers)
+        values (chain, seq, owner, tenant, principal ->> 'subject',
+            left(ctx ->> 'ip', 64), left(ctx ->> 'user_agent', 512), before,
+            after, headers)
+    )
+    insert into prov.events (id, partner, tenant, type, request_id, data)
+    values (id, owner, tenant, event, ctx ->> 'request_id',
+        coalesce(data, after))
+    returning exists (
+        select from prov.webhook_endpoints w
+        where w.partner = owner and w.status = 'active')
+    into wanted;
+
+    if wanted then
+        ignored := prov.deliver(array[id], owner, array[tenant], seq, event);
     end if;
 end
 $$;

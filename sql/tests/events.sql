@@ -247,14 +247,17 @@ select pg_temp.given(:'beta', pg_temp.context('', '{"granted": ["*"]}'))
 select is(pg_temp.jobs(), '6', 'what an operator does goes to the partner''s '
     'endpoints');
 
-select is(prov.event_wanted(t, f::text[]), w, format('%s by %s', t, f))
+select is(f::text[] && prov.event_patterns(t), w, format('%s by %s', t, f))
 from (values ('tenant.created', '{*}', true), ('tenant.created', '{}', false),
     ('tenant.created', '{tenant.*}', true),
     ('tenant.created', '{tenant}', false),
     ('tenant.created', '{tenant.create}', false),
     ('tenant.created', '{api_key.*,tenant.created}', true),
     ('tenant.configuration.updated', '{tenant.configuration.*}', true),
+    ('tenant.configuration.updated', '{tenant.*}', true),
     ('tenant.configuration.updated', '{tenant.updated}', false),
+    ('tenant.configuration.updated', '{tenant.configuration}', false),
+    ('tenant.created', '{tenant.created.*}', false),
     ('tenants.created', '{tenant.*}', false),
     ('tenant.created', '{.*}', false),
     ('tenant.created', '{tenant.%}', false)) v (t, f, w);

@@ -104,6 +104,10 @@ select is(pg_temp.like(11), 'waiting tries=2 step=0 seq=1 data={"had": 1} free',
     'as it was');
 select ok(due = now() - interval '1 s', 'due when it was') from prov.jobs;
 
+select pg_temp.job(11) \g /dev/null
+select ok(pg_temp.report(11, 'return', '{"retry_after": 5}')
+    and pg_temp.until(11) between 4 and 5, 'or a little later');
+
 -- who is heard
 
 select pg_temp.job(11) \g /dev/null

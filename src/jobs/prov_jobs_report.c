@@ -226,7 +226,7 @@ prov_report_send(void)
 
         p = ngx_cpymem(p, job->report.data, job->report.len);
 
-        if (!job->plain) {
+        if (!job->plain && job->log.len) {
             p = ngx_cpymem(p, job->log.data, job->log.len);
         }
 

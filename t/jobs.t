@@ -230,8 +230,8 @@ $_->stop for @hosts;
 
 $postgres->stop;
 $nginx = nginx(postgres => $postgres, workers => 2, http => jobs_block());
-wait_until 'the log says that the database is away', sub {
-    $nginx->log =~ /"jobs" could not be asked for jobs/
+wait_until 'each worker says that the database is away', sub {
+    1 < (() = $nginx->log =~ /"jobs" could not be asked for jobs/g)
 };
 $postgres->start;
 my $job = lab_job($postgres);

@@ -29,6 +29,8 @@ static ngx_int_t ngx_http_provisioning_filter_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_provisioning_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_provisioning_init_process(ngx_cycle_t *cycle);
 static void ngx_http_provisioning_exit_process(ngx_cycle_t *cycle);
+static void ngx_http_provisioning_committed(void);
+static void ngx_http_provisioning_ran(ngx_str_t *id);
 static void *ngx_http_provisioning_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_provisioning_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_provisioning_merge_loc_conf(ngx_conf_t *cf,
@@ -48,6 +50,8 @@ static char *ngx_http_provisioning_outbound(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_provisioning_jobs(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_provisioning_event_streams(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 
 
 static ngx_command_t  ngx_http_provisioning_commands[] = {
@@ -97,6 +101,13 @@ static ngx_command_t  ngx_http_provisioning_commands[] = {
     { ngx_string("provisioning_audit_attempts"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
       prov_request_set_audit_attempts,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("provisioning_event_streams"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_provisioning_event_streams,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -263,6 +274,13 @@ ngx_http_provisioning_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    if (prov_events_database(cf, mcf->request.events, &mcf->request.databases,
+                             mcf->jobs ? mcf->jobs->db : NULL)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
@@ -340,6 +358,8 @@ ngx_http_provisioning_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    prov_events_init_worker(pmcf->events);
+
     return prov_jobs_init_worker(cycle, mcf->jobs);
 }
 
@@ -348,11 +368,32 @@ static void
 ngx_http_provisioning_exit_process(ngx_cycle_t *cycle)
 {
     prov_jobs_exit_worker();
+    prov_events_exit_worker();
     prov_request_attempts_exit_worker();
     prov_request_exit_worker();
     prov_auth_exit_worker();
     prov_http_exit_worker();
     prov_db_exit_worker();
+}
+
+
+/* A change has left an event, and perhaps jobs: src/request knows neither. */
+
+static void
+ngx_http_provisioning_committed(void)
+{
+    prov_jobs_wake();
+    prov_events_wake();
+}
+
+
+/* A part of an operation was done by the database, and may have left more. */
+
+static void
+ngx_http_provisioning_ran(ngx_str_t *id)
+{
+    prov_request_wake(id);
+    prov_events_wake();
 }
 
 
@@ -392,6 +433,12 @@ ngx_http_provisioning_create_main_conf(ngx_conf_t *cf)
 
     pmcf->handlers = prov_handlers;
     pmcf->outbound_url = prov_http_url_valid;
+    pmcf->committed = ngx_http_provisioning_committed;
+    pmcf->events = prov_events_create(cf);
+
+    if (pmcf->events == NULL) {
+        return NULL;
+    }
 
     return mcf;
 }
@@ -467,8 +514,7 @@ ngx_http_provisioning_jobs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     rv = prov_jobs_block(cf, &mcf->jobs);
 
     if (rv == NGX_CONF_OK) {
-        mcf->request.committed = prov_jobs_wake;
-        mcf->jobs->ran = prov_request_wake;
+        mcf->jobs->ran = ngx_http_provisioning_ran;
     }
 
     return rv;
@@ -501,4 +547,14 @@ ngx_http_provisioning_outbound(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_provisioning_main_conf_t *mcf = conf;
 
     return prov_http_block(cf, &mcf->outbound);
+}
+
+
+static char *
+ngx_http_provisioning_event_streams(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    prov_request_main_conf_t *pmcf = conf;
+
+    return prov_events_directive(cf, pmcf->events);
 }

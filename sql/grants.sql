@@ -22,6 +22,8 @@ to prov_partner, prov_operator;
 -- the entrances: to each surface its own, and no other
 
 grant execute on function prov.enter(jsonb) to prov_partner;
+grant execute on function prov.events_begin(jsonb, jsonb, jsonb)
+    to prov_partner;
 grant execute on function prov.operator_enter(jsonb) to prov_operator;
 
 grant execute on all functions in schema partner to prov_partner;
@@ -33,6 +35,7 @@ grant execute on function
     prov.jobs_claim(jsonb, jsonb, jsonb),
     prov.jobs_report(jsonb, jsonb, jsonb),
     prov.job_run(jsonb, jsonb, jsonb),
+    prov.events_since(jsonb, jsonb, jsonb),
     prov.ready(jsonb, jsonb, jsonb),
     prov.schema_version()
 to prov_worker;

@@ -30,6 +30,24 @@ ngx_int_t prov_handler_jwks(ngx_http_request_t *r);
 /* a token for a key (RFC 6749, section 4.4) */
 ngx_int_t prov_handler_oauth_token(ngx_http_request_t *r);
 
+/* of x-event-stream: the caller's events as they happen */
+ngx_int_t prov_handler_events(ngx_http_request_t *r);
+
+/*
+ * provisioning_event_streams; once the configuration has been read, the
+ * database that is asked: the one it names, or jobs, that of provisioning_jobs
+ * (NULL: nobody can listen).  wake: something was committed.
+ */
+typedef struct prov_events_conf_s  prov_events_conf_t;
+
+prov_events_conf_t *prov_events_create(ngx_conf_t *cf);
+char *prov_events_directive(ngx_conf_t *cf, prov_events_conf_t *conf);
+ngx_int_t prov_events_database(ngx_conf_t *cf, prov_events_conf_t *conf,
+    ngx_array_t *databases, prov_db_conf_t *jobs);
+void prov_events_init_worker(prov_events_conf_t *conf);
+void prov_events_exit_worker(void);
+void prov_events_wake(void);
+
 /* the signer of the tokens that this location accepts, or NULL */
 prov_auth_signer_t *prov_handler_signer(prov_request_conf_t *conf);
 

@@ -85,6 +85,8 @@ typedef struct {
     ngx_str_t               path;       /* template: "/tenants/{tenant}" */
     ngx_uint_t              permission; /* index in api->permissions */
     ngx_str_t               handler;    /* x-handler; empty: the function */
+    ngx_str_t               live;       /* x-event-stream: the handler that
+                                           serves text/event-stream */
     ngx_array_t             parameters; /* prov_openapi_parameter_t; the path's
                                            first, in the path's order */
     ngx_uint_t              npath;      /* how many of them are the path's */

@@ -161,6 +161,7 @@ static prov_openapi_member_t  prov_openapi_operation[] = {
     ONE("x-permission", STRING),
     ONE("x-handler", STRING),
     ONE("x-stream", BOOLEAN),
+    ONE("x-event-stream", STRING),
     ONE("x-validate-result", RESULT),
     ONE("x-secret", SECRET),
     ONE("x-outbound-url", STRING),
@@ -389,8 +390,8 @@ prov_openapi_grammar_t  prov_openapi_grammar[PROV_OPENAPI_KINDS] = {
 
     [PROV_OPENAPI_K_OPERATION] =
         { "an operation", NULL,
-          "x-permission, x-handler, x-stream, x-validate-result, x-secret and "
-          "x-outbound-url",
+          "x-permission, x-handler, x-stream, x-event-stream, "
+          "x-validate-result, x-secret and x-outbound-url",
           prov_openapi_operation },
 
     [PROV_OPENAPI_K_RESULT] =

@@ -19,8 +19,10 @@ static ngx_int_t prov_openapi_operation_add(prov_openapi_load_t *load,
 static ngx_int_t prov_openapi_operation_responses(prov_openapi_load_t *load,
     prov_openapi_at_t *at);
 static ngx_int_t prov_openapi_operation_handler(prov_openapi_load_t *load,
-    prov_openapi_at_t *at, prov_openapi_operation_t *op);
+    prov_openapi_at_t *at, const char *member, ngx_str_t *handler);
 static ngx_int_t prov_openapi_operation_stream(prov_openapi_load_t *load,
+    prov_openapi_at_t *at, prov_openapi_operation_t *op);
+static ngx_int_t prov_openapi_operation_live(prov_openapi_load_t *load,
     prov_openapi_at_t *at, prov_openapi_operation_t *op);
 static ngx_int_t prov_openapi_operation_others(prov_openapi_load_t *load);
 static ngx_int_t prov_openapi_operation_link(prov_openapi_load_t *load,
@@ -254,8 +256,10 @@ prov_openapi_operation_add(prov_openapi_load_t *load,
         return prov_openapi_no_memory(load);
     }
 
-    if (prov_openapi_operation_handler(load, at, op) != NGX_OK
+    if (prov_openapi_operation_handler(load, at, "x-handler", &op->handler)
+        != NGX_OK
         || prov_openapi_operation_stream(load, at, op) != NGX_OK
+        || prov_openapi_operation_live(load, at, op) != NGX_OK
         || prov_openapi_access(load, at, op) != NGX_OK
         || prov_openapi_parameters(load, item, at, template, op) != NGX_OK
         || prov_openapi_body(load, at, op) != NGX_OK
@@ -271,31 +275,33 @@ prov_openapi_operation_add(prov_openapi_load_t *load,
 }
 
 
+/* x-handler, or x-event-stream; an empty name where there is none */
+
 static ngx_int_t
 prov_openapi_operation_handler(prov_openapi_load_t *load,
-    prov_openapi_at_t *at, prov_openapi_operation_t *op)
+    prov_openapi_at_t *at, const char *member, ngx_str_t *handler)
 {
     ngx_int_t          rc;
     ngx_str_t          name;
-    prov_openapi_at_t  handler;
+    prov_openapi_at_t  value;
 
-    rc = prov_openapi_member(load, at, "x-handler", &handler);
+    rc = prov_openapi_member(load, at, member, &value);
 
     if (rc != NGX_OK) {
         return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
     }
 
-    name = prov_openapi_string(handler.json);
+    name = prov_openapi_string(value.json);
 
     if (!prov_openapi_identifier(&name)) {
-        return prov_openapi_fail(load, &handler.pointer,
+        return prov_openapi_fail(load, &value.pointer,
                                  "\"%V\" cannot name a handler: write "
                                  "snake_case of at most %d bytes, or remove "
                                  "it to have the SQL function called",
                                  &name, PROV_OPENAPI_MAX_NAME);
     }
 
-    if (prov_openapi_copy(load->pool, &op->handler, &name) != NGX_OK) {
+    if (prov_openapi_copy(load->pool, handler, &name) != NGX_OK) {
         return prov_openapi_no_memory(load);
     }
 
@@ -332,6 +338,38 @@ prov_openapi_operation_stream(prov_openapi_load_t *load,
     op->stream = 1;
 
     return NGX_OK;
+}
+
+
+/* The function answers who wants JSON, the handler who wants to listen. */
+
+static ngx_int_t
+prov_openapi_operation_live(prov_openapi_load_t *load, prov_openapi_at_t *at,
+    prov_openapi_operation_t *op)
+{
+    prov_openapi_at_t  live;
+
+    if (prov_openapi_operation_handler(load, at, "x-event-stream", &op->live)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (op->live.len == 0
+        || (op->method == PROV_OPENAPI_GET && op->handler.len == 0
+            && !op->stream))
+    {
+        return NGX_OK;
+    }
+
+    if (prov_openapi_member(load, at, "x-event-stream", &live) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return prov_openapi_fail(load, &live.pointer,
+                             "only a \"get\" that a function answers with "
+                             "JSON can be listened to as well: remove this "
+                             "x-event-stream");
 }
 
 

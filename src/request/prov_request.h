@@ -47,6 +47,7 @@ typedef struct {
     ngx_str_t                   name;      /* x-handler */
     ngx_http_handler_pt         handler;   /* as a content handler's */
     ngx_uint_t                  raw;       /* reads the request itself */
+    ngx_uint_t                  live;      /* for x-event-stream */
 } prov_request_handler_t;
 
 
@@ -55,6 +56,7 @@ typedef struct {
 typedef struct {
     prov_openapi_operation_t   *operation;
     prov_request_handler_t     *handler;   /* NULL: the database function */
+    prov_request_handler_t     *live;      /* of text/event-stream, or NULL */
     ngx_uint_t                  statement;
     ngx_uint_t                  keyed;     /* statement with a key */
     ngx_uint_t                  dry_run;   /* statement that keeps nothing */
@@ -74,6 +76,8 @@ typedef struct {
     ngx_uint_t                  refusal;   /* statement */
     ngx_uint_t                  attempts;  /* statement */
     ngx_uint_t                  token;     /* statement */
+    ngx_uint_t                  events;    /* statement, where x-event-stream
+                                              is */
     ngx_str_t                   inventory; /* prov.ready's first argument */
     void                       *threads;   /* ngx_thread_pool_t * */
     ngx_array_t                *seals;     /* prov_seal_key_t */
@@ -154,6 +158,8 @@ typedef struct {
     ngx_int_t                 (*outbound_url)(ngx_str_t *url,
                                               const char **why);
     prov_request_handler_t     *handlers;  /* that x-handler may name */
+    void                       *events;    /* prov_events_conf_t *, which
+                                              handlers know */
     ngx_uint_t                  attempts;  /* kept by a worker; 0: none */
     ngx_msec_t                  attempts_interval;
     unsigned                    attempts_set:1;
@@ -203,6 +209,10 @@ typedef struct prov_request_check_s  prov_request_check_t;
 typedef ngx_int_t (*prov_request_then_pt)(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, ngx_uint_t known);
 
+/* What prov_request_respond() is: NGX_DONE, or what to finalize with. */
+typedef ngx_int_t (*prov_request_take_pt)(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, PGresult *result);
+
 
 struct prov_request_ctx_s {
     prov_request_conf_t        *conf;      /* of the access phase */
@@ -223,6 +233,9 @@ struct prov_request_ctx_s {
     void                       *handling;  /* a handler's own, which goes on
                                               with what follows: */
     prov_request_then_pt        then;      /* NULL: answers are sent */
+    prov_request_take_pt        take;      /* what does so in place of
+                                              prov_request_respond(), or
+                                              NULL */
     ngx_str_t                   tenant;
     ngx_str_t                   resource;  /* the id of what may be made, where
                                               it was needed before args[0] */
@@ -244,6 +257,7 @@ struct prov_request_ctx_s {
     ngx_str_t                   document;  /* the problem, as sent */
     ngx_http_request_t         *request;
     unsigned                    allowed:1; /* access was granted */
+    unsigned                    live:1;    /* wants text/event-stream */
     unsigned                    counted:2; /* by limits: before and after
                                               authentication */
     unsigned                    awaits:1;  /* the request will say good-bye
@@ -339,7 +353,8 @@ ngx_int_t prov_request_limit_merge(ngx_conf_t *cf, prov_request_conf_t *prev,
 ngx_int_t prov_request_route(ngx_http_request_t *r, prov_request_ctx_t *ctx);
 
 /* prov_request_accept.c: content negotiation */
-ngx_int_t prov_request_acceptable(ngx_http_request_t *r);
+ngx_int_t prov_request_acceptable(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx);
 
 /* prov_request_params.c: path and query parameters */
 ngx_int_t prov_request_params(ngx_http_request_t *r,

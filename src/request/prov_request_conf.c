@@ -20,6 +20,9 @@
 static ngx_int_t prov_service_call(ngx_conf_t *cf,
     prov_request_service_t *service, prov_openapi_operation_t *op,
     prov_request_handler_t *handlers);
+static prov_request_handler_t *prov_service_handler(ngx_conf_t *cf,
+    prov_request_service_t *service, prov_openapi_operation_t *op,
+    prov_request_handler_t *handlers, ngx_str_t *name);
 static prov_db_class_e prov_service_class(prov_openapi_operation_t *op);
 static ngx_int_t prov_service_statement(ngx_conf_t *cf,
     prov_request_service_t *service, ngx_str_t *function,
@@ -98,9 +101,10 @@ static ngx_int_t
 prov_service_call(ngx_conf_t *cf, prov_request_service_t *service,
     prov_openapi_operation_t *op, prov_request_handler_t *handlers)
 {
-    ngx_str_t                function;
-    prov_request_call_t     *call;
-    prov_request_handler_t  *h;
+    ngx_str_t             function;
+    prov_request_call_t  *call;
+
+    static ngx_str_t  events = ngx_string("prov.events_begin(e.ctx, $2, $3)");
 
     call = &service->calls[op->index];
     call->operation = op;
@@ -110,6 +114,17 @@ prov_service_call(ngx_conf_t *cf, prov_request_service_t *service,
         return NGX_ERROR;
     }
 
+    if (op->live.len) {
+        call->live = prov_service_handler(cf, service, op, handlers, &op->live);
+
+        if (call->live == NULL
+            || prov_service_statement(cf, service, &events, &service->events)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
     if (op->handler.len == 0) {
         return prov_request_function(cf->pool, op, &function) == NGX_OK
                ? prov_service_statement(cf, service, &function,
@@ -117,21 +132,35 @@ prov_service_call(ngx_conf_t *cf, prov_request_service_t *service,
                : NGX_ERROR;
     }
 
+    call->handler = prov_service_handler(cf, service, op, handlers,
+                                         &op->handler);
+
+    return call->handler ? NGX_OK : NGX_ERROR;
+}
+
+
+static prov_request_handler_t *
+prov_service_handler(ngx_conf_t *cf, prov_request_service_t *service,
+    prov_openapi_operation_t *op, prov_request_handler_t *handlers,
+    ngx_str_t *name)
+{
+    prov_request_handler_t  *h;
+
     for (h = handlers; h->name.len; h++) {
-        if (h->name.len == op->handler.len
-            && ngx_strncmp(h->name.data, op->handler.data, h->name.len) == 0)
+        if (h->name.len == name->len
+            && ngx_strncmp(h->name.data, name->data, name->len) == 0
+            && h->live == (name == &op->live))
         {
-            call->handler = h;
-            return NGX_OK;
+            return h;
         }
     }
 
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "operation \"%V\" in %V: there is no x-handler \"%V\" in "
+                  "operation \"%V\" in %V: there is no %s \"%V\" in "
                   "this version of the module", &op->id, &service->api->file,
-                  &op->handler);
+                  (name == &op->live) ? "x-event-stream" : "x-handler", name);
 
-    return NGX_ERROR;
+    return NULL;
 }
 
 
@@ -148,6 +177,13 @@ prov_service_class(prov_openapi_operation_t *op)
 
     if (op->method != PROV_OPENAPI_GET) {
         return PROV_DB_WRITE;
+    }
+
+    if (op->live.len) {
+        /* a place in a feed is given away only when what is before it is on
+           disk: else a crash could put something else there */
+
+        return PROV_DB_REPLAY;
     }
 
     if (op->stream) {

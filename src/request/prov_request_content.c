@@ -58,7 +58,7 @@ prov_request_start(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 
     /* a stream has a form of its own, chosen by a parameter */
 
-    rc = ctx->operation->stream ? NGX_OK : prov_request_acceptable(r);
+    rc = ctx->operation->stream ? NGX_OK : prov_request_acceptable(r, ctx);
     if (rc != NGX_OK) {
         return prov_problem_final(r, rc);
     }
@@ -159,6 +159,10 @@ prov_request_run(ngx_http_request_t *r, prov_request_ctx_t *ctx)
     rc = prov_request_params(r, ctx);
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (ctx->live) {
+        return ctx->call->live->handler(r);
     }
 
     if (ctx->call->handler) {

@@ -232,9 +232,14 @@ prov_request_answer(ngx_http_request_t *r, prov_request_ctx_t *ctx,
             return NGX_DONE;
         }
 
-        rc = (ctx->operation->stream && !ctx->refusal)
-             ? prov_request_stream(r, ctx, q->result)
-             : prov_request_respond(r, ctx, q->result);
+        if (ctx->take && !ctx->refusal) {
+            rc = ctx->take(r, ctx, q->result);
+
+        } else {
+            rc = (ctx->operation->stream && !ctx->refusal)
+                 ? prov_request_stream(r, ctx, q->result)
+                 : prov_request_respond(r, ctx, q->result);
+        }
 
         if (rc == NGX_HTTP_UNAUTHORIZED
             && prov_request_challenge(r, &ctx->problem.code) != NGX_OK)

@@ -98,7 +98,7 @@ sub grammar {
         ['another extension of an operation', at("$get/x-permision", 'x'),
          "$get/x-permision", 'the extension "x-permision" is not known; those '
             . 'of an operation are x-permission, x-handler, x-stream, '
-            . 'x-validate-result, x-secret and x-outbound-url'],
+            . 'x-event-stream, x-validate-result, x-secret and x-outbound-url'],
         ['an extension between callbacks', at("$get/callbacks/c/x-a", {}),
          "$get/callbacks/c/x-a", 'the extension "x-a" is not known, and a '
             . 'callback has none: remove it'],

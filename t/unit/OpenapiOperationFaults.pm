@@ -117,6 +117,14 @@ sub operations {
             '/paths/~1other/post/x-stream',
             'only a "get" that a function serves can be answered page by '
             . 'page: remove this x-stream'],
+        ['a change to listen to', at('/paths/~1other', { post => {
+            %{ operation('thing_add') }, 'x-event-stream' => 'events' } }),
+            '/paths/~1other/post/x-event-stream',
+            'only a "get" that a function answers with JSON can be listened '
+            . 'to as well: remove this x-event-stream'],
+        ['a handler of streams without a name',
+            at("$get/x-event-stream", 'a-b'), "$get/x-event-stream",
+            "\"a-b\" $handler"],
         ['the result of a read', at("$get/x-validate-result",
             { member => 'thing', schema => {} }), "$get/x-validate-result",
             $changes],

@@ -289,8 +289,8 @@ sub after {
 
 
 # Values of the path's parameters: of what a POST to the path before the
-# parameter makes, or a GET lists; else of what any operation makes that has a
-# member of this name.
+# parameter makes, or a GET lists, where it may be called "id"; else of what any
+# operation makes that has a member of this name.
 
 sub fill {
     my ($self, $operation, $ask, $values) = @_;
@@ -310,7 +310,8 @@ sub fill {
         # twice: a list may have something once something was made
 
         for my $maker (@makers, @makers) {
-            $values->{$name} = $self->made($maker, $ask, $values, $name);
+            $values->{$name} = $self->made($maker, $ask, $values, $name,
+                $maker->{path} eq $parent ? 'id' : $name);
             last if defined $values->{$name};
         }
 
@@ -333,7 +334,7 @@ sub some {
 
 
 sub made {
-    my ($self, $maker, $ask, $values, $name) = @_;
+    my ($self, $maker, $ask, $values, $name, $other) = @_;
 
     # an example that has the member itself goes first
 
@@ -356,7 +357,11 @@ sub made {
 
         next if ref $json ne 'HASH';
         $json = $json->{data}[0] if ref $json->{data} eq 'ARRAY';
-        return $json->{$name} if ref $json eq 'HASH' && defined $json->{$name};
+        next if ref $json ne 'HASH';
+
+        for my $member ($name, $other) {
+            return $json->{$member} if defined $json->{$member};
+        }
     }
 
     return undef;

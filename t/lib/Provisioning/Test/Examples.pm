@@ -76,6 +76,11 @@ our %subjects = (
         operations => [qw(audit_list audit_get audit_export audit_verify)],
         errors     => [qw(AuditNotFound)],
     },
+    events => {
+        document   => 'partner',
+        operations => [qw(event_list event_get)],
+        errors     => [qw(EventNotFound EventsNotAcceptable)],
+    },
     operators => {
         document   => 'operator',
         operations => [qw(partner_create partner_list partner_get
@@ -208,6 +213,7 @@ my @kinds = (
     [secret => qr/(?<=\bpk_$hex{32}_)[\w-]{43}$hex{8}$to/],
     [token  => qr/\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+/],
     [time   => qr/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/],
+    [cursor => qr/\bZXZlbnRzMD[\w-]{24,}/],
     [id     => qr/$from(?:$id|$hex{32})$to/, 'numbered'],
     [hash   => qr/$from$hex{64}$to/, 'numbered'],
 );

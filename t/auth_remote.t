@@ -11,6 +11,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
+use Provisioning::Test::HTTP2;
 use Provisioning::Test::Issuer;
 use Provisioning::Test::Problem;
 
@@ -198,6 +199,33 @@ wait_until 'the set is the new one', sub { asked($nginx, good()) eq 200 };
     cmp_ok $time, '>', 0.3, 'when it has answered';
 
     is asked($nginx, good()), 200, 'who did not wait for it has done no harm';
+}
+
+{
+    $issuer->answer('/keys', body => jwks('ec256', 'ed25519', 'ec521'),
+        delay => 0.6);
+    sleep 1.1;
+
+    my $h2 = Provisioning::Test::HTTP2->connect($nginx->h2_port);
+    my ($waits, $left, $known) = map { $h2->request(GET => '/guarded',
+        token => good(key => $_)) } qw(ec521 ec521 ec256);
+    $h2->reset($left);
+    is $h2->response($known)->{status}, 200,
+        'on one connection, too, one need not wait for another';
+    is $h2->response($waits)->{status}, 200, 'who is let in later';
+    $h2->close;
+}
+
+{
+    $issuer->answer('/keys', body => jwks('ec256', 'ed25519', 'ec384'),
+        delay => 0.8);
+    sleep 1.1;
+
+    my $before = $issuer->seen;
+    my $waits = background(sub { asked($nginx, good(key => 'ec384')) });
+    wait_until 'it is asked', sub { $issuer->seen > $before };
+    $nginx->reload;
+    is $waits->finish, 200, 'a worker that leaves answers those who wait';
 }
 
 {

@@ -103,7 +103,7 @@ typedef struct {
 
 typedef struct {
     ngx_queue_t          queue;
-    ngx_uint_t          *n;             /* how many there are */
+    void                *remote;        /* whose queue that is */
     ngx_uint_t           waits;         /* so often it has waited */
     void               (*handler)(void *data);
     void                *data;

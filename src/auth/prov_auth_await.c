@@ -11,6 +11,10 @@
 #include "auth/prov_auth_remote.h"
 
 
+/* ms beyond the time-outs of two requests: for threads, and a busy worker */
+#define PROV_AUTH_SLACK  60000
+
+
 /*
  * For a token that names a key that is not in the set, or whose issuer has no
  * set.  Whoever waits does so for one fetch, which its timeout bounds.
@@ -66,10 +70,14 @@ prov_auth_await(prov_auth_issuer_t *issuer, prov_auth_wait_t *wait)
 
     wait->waits++;
     wait->waiting = 1;
-    wait->n = &remote->nwaiting;
+    wait->remote = remote;
 
     ngx_queue_insert_tail(&remote->waiting, &wait->queue);
-    remote->nwaiting++;
+
+    if (remote->nwaiting++ == 0) {
+        ngx_add_timer(&remote->hold, 2 * remote->source->timeout
+                                     + PROV_AUTH_SLACK);
+    }
 
     return NGX_AGAIN;
 }
@@ -78,10 +86,19 @@ prov_auth_await(prov_auth_issuer_t *issuer, prov_auth_wait_t *wait)
 void
 prov_auth_await_end(prov_auth_wait_t *wait)
 {
-    if (wait->waiting) {
-        wait->waiting = 0;
-        ngx_queue_remove(&wait->queue);
-        (*wait->n)--;
+    prov_auth_remote_t  *remote;
+
+    if (!wait->waiting) {
+        return;
+    }
+
+    wait->waiting = 0;
+    ngx_queue_remove(&wait->queue);
+
+    remote = wait->remote;
+
+    if (--remote->nwaiting == 0 && remote->hold.timer_set) {
+        ngx_del_timer(&remote->hold);
     }
 }
 

@@ -1,5 +1,5 @@
 /*
- * A fetched document and the keys in it.  Reading it costs some ten
+ * A fetched document and the keys in it.  Reading it costs some twenty
  * microseconds a key, which a thread of nginx's pool "default" has and the
  * worker has not; until it is done nobody else touches the keyset.  Called by
  * prov_auth_remote.c.

@@ -12,6 +12,7 @@
 static void prov_auth_remote_start(prov_auth_remote_t *remote,
     prov_auth_issuer_t *issuer);
 static void prov_auth_remote_tick(ngx_event_t *ev);
+static void prov_auth_remote_held(ngx_event_t *ev);
 
 
 static prov_auth_remote_t  *prov_auth_remotes;
@@ -83,6 +84,10 @@ prov_auth_remote_start(prov_auth_remote_t *remote, prov_auth_issuer_t *issuer)
     remote->timer.log = ngx_cycle->log;
     remote->timer.cancelable = 1;
 
+    remote->hold.handler = prov_auth_remote_held;
+    remote->hold.data = remote;
+    remote->hold.log = ngx_cycle->log;
+
     keyset = prov_auth_shared_load(issuer);
 
     if (keyset == NULL) {
@@ -118,6 +123,10 @@ prov_auth_exit_worker(void)
 
         if (remote->timer.timer_set) {
             ngx_del_timer(&remote->timer);
+        }
+
+        if (remote->hold.timer_set) {
+            ngx_del_timer(&remote->hold);
         }
 
         if (remote->reading) {
@@ -218,6 +227,19 @@ prov_auth_remote_tick(ngx_event_t *ev)
     }
 
     prov_auth_remote_arm(remote);
+}
+
+
+/* A fetch has a time-out of its own, so whoever waits is told before. */
+
+static void
+prov_auth_remote_held(ngx_event_t *ev)
+{
+    prov_auth_remote_t *remote = ev->data;
+
+    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                  "provisioning_issuer \"%V\": a fetch of its keys does not "
+                  "end", &remote->issuer->name);
 }
 
 

@@ -116,6 +116,8 @@ typedef struct {
     ngx_event_t           timer;
     ngx_queue_t           waiting;      /* prov_auth_wait_t */
     ngx_uint_t            nwaiting;
+    ngx_event_t           hold;         /* set while somebody waits: a worker
+                                           does not leave before its timers */
     unsigned              had:1;        /* there were keys once */
 } prov_auth_remote_t;
 

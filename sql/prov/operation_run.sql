@@ -240,17 +240,43 @@ comment on function prov.operation_run(uuid) is
     'atomic. Whether there is more to do.';
 
 
+create or replace function prov.operation_give_up(whose uuid, detail text)
+    returns void
+    language plpgsql
+as $$
+begin
+    perform prov.operation_finish(whose, 'failed',
+        prov.operation_problem(503, json_build_object('code', 'overloaded',
+            'detail', detail)));
+end
+$$;
+
+comment on function prov.operation_give_up(uuid, text) is
+    'The end of an operation that does not get on.';
+
+
 create or replace function prov.job_bulk(job prov.jobs, out verdict text,
         out wait int, out step int, out data jsonb)
     language plpgsql
 as $$
 declare
     stalls constant int := coalesce((job.data ->> 'stalls')::int, 0);
+    lost   constant int := job.attempt - 1
+        - coalesce((job.data ->> 'attempt')::int, 0);
 begin
+    -- what no worker comes back from would be begun for ever
+
+    if lost >= 10 then
+        perform prov.operation_give_up(job.operation, 'A part of it was begun '
+            'ten times, and never done in time.');
+        verdict := 'done';
+        return;
+    end if;
+
     verdict := case when prov.operation_run(job.operation) then 'next'
                     else 'done' end;
     wait := case verdict when 'next' then 0 end;
-    data := '{}';
+    data := jsonb_build_object('attempt', job.attempt);
 exception
     -- what may be otherwise in a second, and is no reason to give up
 
@@ -260,16 +286,15 @@ exception
         if stalls < 60 then
             verdict := 'next';
             wait := 1000;
-            data := jsonb_build_object('stalls', stalls + 1);
+            data := jsonb_build_object('attempt', job.attempt,
+                'stalls', stalls + 1);
             return;
         end if;
 
         perform set_config('prov.partner', job.partner::text, true);
-        perform prov.operation_finish(job.operation, 'failed',
-            prov.operation_problem(503, json_build_object('code', 'overloaded',
-                'detail', 'Others were in the way for too long.')));
+        perform prov.operation_give_up(job.operation,
+            'Others were in the way for too long.');
         verdict := 'done';
-        data := '{}';
 end
 $$;
 

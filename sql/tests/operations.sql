@@ -330,6 +330,50 @@ select is(pg_temp.made('late') || ' ' || pg_temp.items(l.body),
     '0 101 cancelled', 'are none when it is cancelled in the middle')
 from late l;
 
+-- what is in the way for a moment, and for too long
+
+create temporary table blocked as
+select * from pg_temp.bulk(jsonb_build_object('tenants',
+    pg_temp.some('blocked', 101)));
+create function pg_temp.block()
+    returns trigger
+    language plpgsql
+as $$
+begin
+    raise lock_not_available;
+end
+$$;
+create trigger block before insert on prov.tenants
+    for each statement execute function pg_temp.block();
+select is(pg_temp.slice(), 'next', 'a lock that is not to be had');
+select is(format('%s %s %s', j.state, j.data ->> 'stalls',
+    j.due > now() + interval '500 ms'), 'waiting 1 t',
+    'is asked for again a little later')
+from blocked b, prov.jobs j
+where j.operation = (b.body ->> 'operation')::uuid;
+select is(pg_temp.shown(g.body), 'pending 1 101/0/0', 'nothing is done of it')
+from blocked b, pg_temp.operation('get', b.body) g;
+update prov.jobs set due = now(), data = data || '{"stalls": 60}'
+where operation = (select (body ->> 'operation')::uuid from blocked);
+select is(pg_temp.slice(), 'done', 'but not for ever');
+select is(pg_temp.shown(g.body) || ' ' || (g.body #>> '{errors,0,code}'),
+    'failed 1 101/101/101 overloaded', 'and it is told')
+from blocked b, pg_temp.operation('get', b.body) g;
+drop trigger block on prov.tenants;
+
+create temporary table endless as
+select * from pg_temp.bulk(jsonb_build_object('tenants',
+    pg_temp.some('endless', 101)));
+update prov.jobs set attempt = 9
+where operation = (select (body ->> 'operation')::uuid from endless);
+select is(pg_temp.slice(), 'next', 'what was lost nine times is done');
+update prov.jobs set attempt = attempt + 10
+where operation = (select (body ->> 'operation')::uuid from endless);
+select is(pg_temp.slice(), 'done', 'what was lost ten times is given up');
+select is(pg_temp.shown(g.body) || ' ' || (g.body #>> '{errors,0,code}'),
+    'failed 1 101/101/1 overloaded', 'and it is told, too')
+from endless e, pg_temp.operation('get', e.body) g;
+
 -- stopped by what has changed
 
 create temporary table halted as
@@ -393,7 +437,7 @@ select is(l.body #>> '{data,0,status}' || ' ' || json_array_length(
 from pg_temp.call('partner.operation_list', pg_temp.context('alpha'),
     '{"limit": 2, "status": "failed"}', null) l;
 select is((select count(*) from json_array_elements(n.body -> 'data') o
-    where o ->> 'status' = 'failed'), 2::bigint, 'page by page')
+    where o ->> 'status' = 'failed'), 4::bigint, 'page by page')
 from pg_temp.call('partner.operation_list', pg_temp.context('alpha'),
     '{"limit": 2, "status": "failed"}', null) l,
     pg_temp.call('partner.operation_list', pg_temp.context('alpha'),

@@ -5,7 +5,8 @@
  * it calls, and is no part of it.
  *
  * {"requests": [{"url": …}, …]} sends several at once; "release_after" (ms)
- * in one releases it so much later, and it is answered as {"released": true}.
+ * in one releases it so much later, and it is answered as {"released": true};
+ * with "detached" nobody waits for it, and the log says what has become of it.
  */
 
 #include <ngx_config.h>
@@ -37,16 +38,33 @@ typedef struct {
 } outbound_one_t;
 
 
+/* one that outlives the request that has asked for it */
+
+typedef struct {
+    ngx_queue_t            queue;
+    json_t                *body;
+    prov_http_request_t   *h;
+} outbound_detached_t;
+
+
+static ngx_queue_t  outbound_detached;
+
+
 static char *ngx_http_outbound_test(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_outbound_test_handler(ngx_http_request_t *r);
 static void ngx_http_outbound_test_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_outbound_test_send(outbound_ctx_t *ctx,
     ngx_uint_t i, json_t *spec);
+static void ngx_http_outbound_test_fill(prov_http_request_t *h, json_t *spec);
+static ngx_int_t ngx_http_outbound_test_detach(json_t *body, json_t *spec);
+static void ngx_http_outbound_test_over(prov_http_request_t *h);
 static void ngx_http_outbound_test_done(prov_http_request_t *h);
 static void ngx_http_outbound_test_release(ngx_event_t *ev);
 static void ngx_http_outbound_test_answer(outbound_ctx_t *ctx);
 static void ngx_http_outbound_test_cleanup(void *data);
+static ngx_int_t ngx_http_outbound_test_init(ngx_cycle_t *cycle);
+static void ngx_http_outbound_test_exit(ngx_cycle_t *cycle);
 
 
 static ngx_command_t  ngx_http_outbound_test_commands[] = {
@@ -72,7 +90,8 @@ ngx_module_t  ngx_http_outbound_test_module = {
     &ngx_http_outbound_test_module_ctx,
     ngx_http_outbound_test_commands,
     NGX_HTTP_MODULE,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, ngx_http_outbound_test_init, NULL, NULL,
+    ngx_http_outbound_test_exit, NULL,
     NGX_MODULE_V1_PADDING
 };
 
@@ -174,6 +193,19 @@ ngx_http_outbound_test_send(outbound_ctx_t *ctx, ngx_uint_t i, json_t *spec)
     outbound_one_t       *one;
     prov_http_request_t  *h;
 
+    if (json_is_true(json_object_get(spec, "detached"))) {
+
+        if (ngx_http_outbound_test_detach(ctx->body, spec) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (--ctx->left == 0) {
+            ngx_http_outbound_test_answer(ctx);
+        }
+
+        return NGX_OK;
+    }
+
     one = ngx_pcalloc(ctx->r->pool, sizeof(outbound_one_t));
     h = prov_http_create();
 
@@ -193,24 +225,9 @@ ngx_http_outbound_test_send(outbound_ctx_t *ctx, ngx_uint_t i, json_t *spec)
         }
     }
 
-    v = json_object_get(spec, "method");
-    h->method = v ? json_string_value(v) : "POST";
-    h->url = json_string_value(json_object_get(spec, "url"));
+    ngx_http_outbound_test_fill(h, spec);
+
     h->headers = one->headers;
-
-    v = json_object_get(spec, "body");
-
-    if (v) {
-        h->body.data = (u_char *) json_string_value(v);
-        h->body.len = json_string_length(v);
-    }
-
-    h->scope = json_string_value(json_object_get(spec, "scope"));
-    h->timeout = json_integer_value(json_object_get(spec, "timeout"));
-    h->max_response = json_integer_value(json_object_get(spec,
-                                                         "max_response"));
-    h->cut = json_is_true(json_object_get(spec, "cut"));
-    h->background = json_is_true(json_object_get(spec, "background"));
     h->handler = ngx_http_outbound_test_done;
     h->data = one;
     h->log = ctx->r->connection->log;
@@ -233,6 +250,109 @@ ngx_http_outbound_test_send(outbound_ctx_t *ctx, ngx_uint_t i, json_t *spec)
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_outbound_test_fill(prov_http_request_t *h, json_t *spec)
+{
+    json_t  *v;
+
+    v = json_object_get(spec, "method");
+    h->method = v ? json_string_value(v) : "POST";
+    h->url = json_string_value(json_object_get(spec, "url"));
+
+    v = json_object_get(spec, "body");
+
+    if (v) {
+        h->body.data = (u_char *) json_string_value(v);
+        h->body.len = json_string_length(v);
+    }
+
+    h->scope = json_string_value(json_object_get(spec, "scope"));
+    h->timeout = json_integer_value(json_object_get(spec, "timeout"));
+    h->max_response = json_integer_value(json_object_get(spec,
+                                                         "max_response"));
+    h->cut = json_is_true(json_object_get(spec, "cut"));
+    h->background = json_is_true(json_object_get(spec, "background"));
+}
+
+
+static ngx_int_t
+ngx_http_outbound_test_detach(json_t *body, json_t *spec)
+{
+    outbound_detached_t  *d;
+
+    d = ngx_calloc(sizeof(outbound_detached_t), ngx_cycle->log);
+    if (d == NULL) {
+        return NGX_ERROR;
+    }
+
+    d->h = prov_http_create();
+    if (d->h == NULL) {
+        ngx_free(d);
+        return NGX_ERROR;
+    }
+
+    d->body = json_incref(body);
+
+    ngx_http_outbound_test_fill(d->h, spec);
+
+    d->h->handler = ngx_http_outbound_test_over;
+    d->h->data = d;
+    d->h->log = ngx_cycle->log;
+
+    ngx_queue_insert_tail(&outbound_detached, &d->queue);
+    prov_http_submit(d->h);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_outbound_test_over(prov_http_request_t *h)
+{
+    outbound_detached_t  *d;
+
+    d = h->data;
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "detached: %s %d %ui %s", h->url, (int) h->error, h->status,
+                  h->message);
+
+    ngx_queue_remove(&d->queue);
+    prov_http_release(h);
+    json_decref(d->body);
+    ngx_free(d);
+}
+
+
+static ngx_int_t
+ngx_http_outbound_test_init(ngx_cycle_t *cycle)
+{
+    ngx_queue_init(&outbound_detached);
+
+    return NGX_OK;
+}
+
+
+/* the client has ended before: nobody was called */
+
+static void
+ngx_http_outbound_test_exit(ngx_cycle_t *cycle)
+{
+    ngx_queue_t          *queue;
+    outbound_detached_t  *d;
+
+    while (!ngx_queue_empty(&outbound_detached)) {
+        queue = ngx_queue_head(&outbound_detached);
+        d = ngx_queue_data(queue, outbound_detached_t, queue);
+
+        ngx_queue_remove(queue);
+        prov_http_release(d->h);
+        json_decref(d->body);
+        ngx_free(d);
+    }
 }
 
 

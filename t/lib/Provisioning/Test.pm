@@ -152,9 +152,9 @@ with C<method>, C<path>, C<headers> (names in small letters), C<body>, C<head>.
 
 C<answer($status, $body, %headers)>, C<raw($bytes)>, C<stall> (says nothing
 more until the client closes), C<close>, C<reset> (RST), C<number> (of the
-connection, from 1).  Options: C<< tls => { cert => $file, key => $file } >>,
-C<name> (in its URL, instead of the address), C<address> (to listen on).  The
-test asks for its C<url($path)> and C<port>, and C<< ->seen($path) >> which
+connection, from 1), C<resumed> (its TLS session).  Options:
+C<< tls => { cert => $file, key => $file, version => 'TLSv1_1' } >>, C<name> (in its URL, instead of the address), C<address> (to listen on), C<greeting> (bytes that it
+sends at once).  The test asks for its C<url($path)> and C<port>, and C<< ->seen($path) >> which
 requests came, with C<connection> and C<time>, how many C<connections> there
 were and how many of them are C<gone>, and C<stop>s it.
 

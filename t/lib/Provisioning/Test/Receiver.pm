@@ -23,6 +23,17 @@ sub new {
 
     mkdir $directory or die "$directory: $!";
 
+    # made once: what is in a ticket is every connection's
+    my $context;
+    if ($o{tls}) {
+        require IO::Socket::SSL;
+        $context = IO::Socket::SSL::SSL_Context->new(SSL_server => 1,
+            SSL_cert_file => $o{tls}{cert}, SSL_key_file => $o{tls}{key},
+            $o{tls}{version} ? (SSL_version => $o{tls}{version},
+                SSL_cipher_list => 'ALL:@SECLEVEL=0') : ())
+            or die $IO::Socket::SSL::SSL_ERROR;
+    }
+
     my $listener = IO::Socket::INET->new(
         LocalAddr => $o{address} || '127.0.0.1', LocalPort => $port,
         Listen => $o{backlog} || 128, ReuseAddr => 1)
@@ -30,7 +41,8 @@ sub new {
 
     my $self = bless {
         directory => $directory, port => $port, seen => "$directory/seen",
-        name => $o{name} || '127.0.0.1', tls => $o{tls},
+        name => $o{name} || '127.0.0.1', tls => $context,
+        greeting => $o{greeting},
     }, $class;
 
     $self->{process} = Provisioning::Test::Process->fork_off('fake receiver',
@@ -71,6 +83,10 @@ sub serve_all {
     my ($self, $code, $listener) = @_;
 
     local $SIG{CHLD} = 'IGNORE';    # the kernel reaps
+
+    # asked to end, it takes its connections along, whatever they wait for
+    local $SIG{TERM} = sub { $SIG{TERM} = 'DEFAULT'; kill 'TERM', -$$ };
+
     my $number = 0;
 
     while (1) {
@@ -80,6 +96,7 @@ sub serve_all {
         if (!fork) {
             $listener->close;
             $SIG{PIPE} = 'IGNORE';
+            $SIG{TERM} = 'DEFAULT';
             @{$self}{qw(socket buffer number)} = ($client, '', $number);
             eval { $self->serve($code); 1 }
                 or $@ eq "the client has gone\n"
@@ -99,11 +116,11 @@ sub serve {
     $self->note({ connected => 1 });
 
     if ($self->{tls}) {
-        require IO::Socket::SSL;
         IO::Socket::SSL->start_SSL($self->{socket}, SSL_server => 1,
-            SSL_cert_file => $self->{tls}{cert},
-            SSL_key_file => $self->{tls}{key}) or die "the client has gone\n";
+            SSL_reuse_ctx => $self->{tls}) or die "the client has gone\n";
     }
+
+    $self->raw($self->{greeting}) if defined $self->{greeting};
 
     while (1) {
         my $request = $self->read_request;
@@ -155,6 +172,11 @@ sub note {
 # From here on: what the test's code calls, with its connection.
 
 sub number { $_[0]{number} }
+
+
+# Whether its TLS session is an earlier connection's.
+
+sub resumed { $_[0]{socket}->get_session_reused }
 
 
 sub fill {

@@ -192,6 +192,7 @@ worker_processes 1;
 events { worker_connections 24; }
 http {
     %%HTTP%%
+    access_log off;
     provisioning_outbound { plain_http on; allow_network 127.0.0.0/8;
         breaker off; destination_connections 100; timeout 2s; }
     server {

@@ -148,21 +148,18 @@ static ngx_int_t
 prov_http_destination_key(prov_http_request_t *r, prov_http_url_t *url,
     ngx_str_t *key)
 {
-    u_char  *p;
-    size_t   len;
+    u_char      *p;
+    size_t       len;
+    const char  *scope;
 
-    len = r->scope ? ngx_strlen(r->scope) : 0;
+    scope = r->scope ? r->scope : "";
+    len = ngx_strlen(scope);
 
     if (len > PROV_HTTP_SCOPE || url->host.len > 255) {
         return NGX_ERROR;
     }
 
-    p = key->data;
-
-    if (len) {
-        p = ngx_cpymem(p, r->scope, len);
-    }
-
+    p = ngx_cpymem(key->data, scope, len);
     *p++ = LF;
     *p++ = url->secure ? 's' : 'p';
 

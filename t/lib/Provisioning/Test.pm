@@ -32,8 +32,8 @@ Provisioning::Test - servers, clients and tokens for the tests of this project
 =head1 DESCRIPTION
 
 Everything Test::More exports is exported, and besides it what is described
-here (C<authority> and C<certificate> when they are asked for).  A test starts servers of its own, in a temporary directory of its own,
-and C<done_testing> (this module's) stops them and makes the file fail when
+here (C<authority>, C<certificate> and C<names> when they are asked for).  A
+test starts servers of its own, in a temporary directory of its own, and C<done_testing> (this module's) stops them and makes the file fail when
 
 =over
 
@@ -153,10 +153,19 @@ with C<method>, C<path>, C<headers> (names in small letters), C<body>, C<head>.
 C<answer($status, $body, %headers)>, C<raw($bytes)>, C<stall> (says nothing
 more until the client closes), C<close>, C<reset> (RST), C<number> (of the
 connection, from 1), C<resumed> (its TLS session).  Options:
-C<< tls => { cert => $file, key => $file, version => 'TLSv1_1' } >>, C<name> (in its URL, instead of the address), C<address> (to listen on), C<greeting> (bytes that it
-sends at once).  The test asks for its C<url($path)> and C<port>, and C<< ->seen($path) >> which
-requests came, with C<connection> and C<time>, how many C<connections> there
+C<< tls => { cert => $file, key => $file, version => 'TLSv1_1' } >>, C<name>
+(in its URL, instead of the address), C<address> (to listen on), C<greeting>
+(bytes that it sends at once).  The test asks for its C<url($path)> and
+C<port>, and C<< ->seen($path) >> which requests came, with C<connection> and C<time>, how many C<connections> there
 were and how many of them are C<gone>, and C<stop>s it.
+
+=item $names = names(sub { my ($name, $type, $before) = @_; … })
+
+A name server whose answers are addresses that the code returns: for a name,
+C<A> or C<AAAA>, and how often that was asked for before.  C<undef> is silence.
+An nginx asks it when $Provisioning::Test::Nginx::binary is its C<binary> while
+it is started.  C<seen($name, $type)> counts; C<stop> ends it.
+C<Provisioning::Test::Names::missing()> says why it cannot be had here.
 
 =item certificate($name, %options)
 
@@ -303,6 +312,7 @@ use Time::HiRes qw(sleep time);
 use Provisioning::Test::FakePostgres;
 use Provisioning::Test::HTTP;
 use Provisioning::Test::Postgres;
+use Provisioning::Test::Names;
 use Provisioning::Test::Nginx;
 use Provisioning::Test::Certificate;
 use Provisioning::Test::Process;
@@ -311,12 +321,12 @@ use Provisioning::Test::Relay;
 use Provisioning::Test::Token;
 
 our @EXPORT = (
-    qw(gateway postgres nginx fake_postgres relay receiver wait_until background
-       directory unique_email reserve_port outside done_testing
+    qw(gateway postgres nginx fake_postgres relay receiver wait_until
+       background directory unique_email reserve_port outside done_testing
        token signed crypt_jwt jwk jwks public_pem private_pem),
     grep { $_ ne 'done_testing' } @Test::More::EXPORT);
 
-our @EXPORT_OK = qw(authority certificate);
+our @EXPORT_OK = qw(authority certificate names);
 
 {
     no strict 'refs';
@@ -441,6 +451,12 @@ sub receiver {
     my ($code, %o) = @_;
     return Provisioning::Test::Receiver->new(numbered('receiver'),
         reserve_port(), $code, %o);
+}
+
+
+sub names {
+    my ($code) = @_;
+    return Provisioning::Test::Names->new(numbered('names'), $code);
 }
 
 

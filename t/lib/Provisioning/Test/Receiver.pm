@@ -31,7 +31,7 @@ sub new {
             SSL_cert_file => $o{tls}{cert}, SSL_key_file => $o{tls}{key},
             $o{tls}{version} ? (SSL_version => $o{tls}{version},
                 SSL_cipher_list => 'ALL:@SECLEVEL=0') : ())
-            or die $IO::Socket::SSL::SSL_ERROR;
+            or die IO::Socket::SSL::errstr();
     }
 
     my $listener = IO::Socket::INET->new(

@@ -17,8 +17,8 @@ begin
     if exists (select from prov.webhook_endpoints w
                where w.partner = emit.partner and w.status = 'active')
     then
-        perform prov.deliver(array[emit.id], emit.partner,
-            array[emit.tenant], emit.seq, emit.type);
+        perform prov.deliver(emit.id, emit.partner, emit.tenant, emit.seq,
+            emit.type);
     end if;
 end
 $$;
@@ -36,6 +36,8 @@ create or replace function prov.emit_many(ctx jsonb, ids uuid[], partner uuid,
     returns void
     language plpgsql
 as $$
+declare
+    patterns constant text[] := prov.event_patterns(type);
 begin
     insert into prov.events (id, partner, tenant, type, request_id, data)
     select u.id, emit_many.partner, u.tenant, emit_many.type,
@@ -45,8 +47,14 @@ begin
     if exists (select from prov.webhook_endpoints w
                where w.partner = emit_many.partner and w.status = 'active')
     then
-        perform prov.deliver(ids, emit_many.partner, tenants, 1,
-            emit_many.type);
+        insert into prov.jobs (id, kind, queue, partner, tenant, event, seq)
+        select prov.uuid7_beside(u.id), 'webhook', w.id, emit_many.partner,
+            u.tenant, u.id, 1
+        from prov.webhook_endpoints w
+        cross join unnest(ids, tenants) with ordinality u (id, tenant, k)
+        where w.partner = emit_many.partner and w.status = 'active'
+            and w.event_types && patterns
+        order by w.id, u.k;
     end if;
 end
 $$;
@@ -56,28 +64,26 @@ comment on function prov.emit_many(jsonb, uuid[], uuid, uuid[], text, json[])
     'first of its changes.';
 
 
-create or replace function prov.deliver(events uuid[], partner uuid,
-        tenants uuid[], seq bigint, type text)
+create or replace function prov.deliver(event uuid, partner uuid,
+        tenant uuid, seq bigint, type text)
     returns void
     language plpgsql
 as $$
 declare
     patterns constant text[] := prov.event_patterns(type);
+    place    constant bigint := case when tenant is not null then seq end;
 begin
     insert into prov.jobs (id, kind, queue, partner, tenant, event, seq)
-    select prov.uuid7_beside(u.event), 'webhook', w.id, deliver.partner,
-        u.tenant, u.event,
-        case when u.tenant is not null then deliver.seq end
+    select prov.uuid7_beside(deliver.event), 'webhook', w.id, deliver.partner,
+        deliver.tenant, deliver.event, place
     from prov.webhook_endpoints w
-    cross join unnest(events, tenants) with ordinality u (event, tenant, k)
     where w.partner = deliver.partner and w.status = 'active'
-        and w.event_types && patterns
-    order by w.id, u.k;
+        and w.event_types && patterns;
 end
 $$;
 
-comment on function prov.deliver(uuid[], uuid, uuid[], bigint, text) is
-    'Makes a job of each event for each active endpoint that wants its type.';
+comment on function prov.deliver(uuid, uuid, uuid, bigint, text) is
+    'Makes a job of an event for each active endpoint that wants its type.';
 
 
 create or replace function prov.event_patterns(type text)

@@ -29,7 +29,7 @@ begin
             limit 1) j
         cross join lateral (
             select j.due <= moment and pg_try_advisory_xact_lock(
-                hashtextextended(j.queue::text, 5118)) as ours
+                uuid_hash_extended(j.queue, 5118)) as ours
             offset 0) l
         where w.k < wanted and w.n < most
     )
@@ -57,7 +57,7 @@ comment on function prov.jobs_walk(timestamptz, uuid, uuid, int, int) is
 
 create or replace function prov.jobs_lease(worker text, moment timestamptz,
         until timestamptz, queues uuid[], share int, per_queue int, size int)
-    returns table (id uuid, kind text, attempt int, step int, data json)
+    returns table (id uuid, kind text, attempt int, step int, data text)
     language plpgsql rows 64
 as $$
 #variable_conflict use_column
@@ -106,19 +106,20 @@ begin
         )
         select l.id, l.kind, l.attempt, l.step,
             case when l.kind = 'webhook'
-                then json_build_object(
-                    'endpoint', w.id,
-                    'url', w.url,
-                    'headers', w.headers,
-                    'algorithm', w.algorithm,
-                    'secret', w.secret,
-                    'previous_secret', case when w.previous_until > moment
-                                            then w.previous_secret end,
-                    'event', l.event,
-                    'type', coalesce(e.type, l.data ->> 'type'),
-                    'payload', coalesce(prov.event_text(e),
-                                        l.data ->> 'payload'))
-                else l.data::json end
+                then format('{"endpoint": "%s", "url": %s, "headers": %s, '
+                    '"algorithm": "%s", "secret": %s, '
+                    '"previous_secret": %s, "event": %s, "type": %s, '
+                    '"payload": %s}',
+                    w.id, to_json(w.url), coalesce(to_json(w.headers), 'null'),
+                    w.algorithm, to_json(w.secret),
+                    case when w.previous_until > moment
+                        then to_json(w.previous_secret) else 'null' end,
+                    coalesce(to_json(l.event), 'null'),
+                    coalesce(to_json(coalesce(e.type, l.data ->> 'type')),
+                             'null'),
+                    coalesce(to_json(coalesce(prov.event_text(e),
+                                              l.data ->> 'payload')), 'null'))
+                else l.data::text end
         from leased l
         left join prov.webhook_endpoints w
             on l.kind = 'webhook' and w.id = l.queue
@@ -137,7 +138,7 @@ comment on function prov.jobs_lease(text, timestamptz, timestamptz, uuid[],
 
 create or replace function prov.jobs_claim(request jsonb, params jsonb,
         input jsonb)
-    returns table (id uuid, kind text, attempt int, step int, data json)
+    returns table (id uuid, kind text, attempt int, step int, data text)
     language plpgsql security definer rows 64
 as $$
 declare

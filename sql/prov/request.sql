@@ -157,7 +157,7 @@ begin
     into wanted;
 
     if wanted then
-        ignored := prov.deliver(array[id], owner, array[tenant], seq, event);
+        ignored := prov.deliver(id, owner, tenant, seq, event);
     end if;
 end
 $$;

@@ -10,7 +10,8 @@ create function pg_temp.worker(function text, request jsonb)
 as $$
 begin
     set local role prov_worker;
-    return query execute format('select r.* from prov.%I($1, null, null) r',
+    return query execute format('select r.id, r.kind, r.attempt, r.step, '
+        'r.data::json from prov.%I($1, null, null) r',
         function) using request;
     reset role;
 end

@@ -70,7 +70,7 @@ select is(count(*), 1::bigint, 'a task fails')
 from pg_temp.worker('jobs_claim', '{"worker": "w", "limit": 10,
     "per_queue": 8, "lease": 60}') c,
     pg_temp.worker('jobs_report', jsonb_build_object('worker', 'w', 'jobs',
-        jsonb_build_array(c || '{"verdict": "retry"}'))) r
+        jsonb_build_array(c - 'data' || '{"verdict": "retry"}'))) r
 where c ->> 'kind' = 'task';
 select is((j.state, j.due between now() + interval '9 min'
         and now() + interval '11 min', j.tries)::text, '(waiting,t,0)',

@@ -40,18 +40,27 @@ create or replace function partner.tenant_get(ctx jsonb, params jsonb,
         input jsonb, out status int, out body json, out headers jsonb)
     language plpgsql stable security definer
 as $$
+declare
+    asked  constant uuid := params ->> 'tenant';
+    tenant prov.tenants;
 begin
-    select 200, prov.tenant_json(t),
-           jsonb_build_object('ETag', prov.etag(t.version))
-    into status, body, headers
-    from prov.tenants t
-    where t.id = (params ->> 'tenant')::uuid;
+    -- What is rendered is an expression and no part of the statement: it is
+    -- made ready once in a transaction, which reads share.
 
-    if not found then
-        status := 404;
-        body := json_build_object('code', 'tenant_not_found',
-            'detail', 'You have no tenant with this id.');
+    select t.* into tenant
+    from prov.tenants t
+    where t.id = asked;
+
+    if found then
+        status := 200;
+        body := prov.tenant_json(tenant);
+        headers := jsonb_build_object('ETag', prov.etag(tenant.version));
+        return;
     end if;
+
+    status := 404;
+    body := json_build_object('code', 'tenant_not_found',
+        'detail', 'You have no tenant with this id.');
 end
 $$;
 

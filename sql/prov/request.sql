@@ -77,16 +77,27 @@ create or replace function prov.record(ctx jsonb, resource text,
     language plpgsql
 as $$
 declare
+    -- values of their columns' types: see prov.tenant_insert()
+
     id           constant uuid := ctx ->> 'mutation';
     owner        constant uuid := ctx ->> 'partner';
     chain        constant uuid := coalesce(tenant, owner);
     moment       constant timestamptz(3) := now();
-    principal    constant jsonb := ctx -> 'principal';
-    details_hash constant bytea := prov.audit_details_hash(
-        principal ->> 'subject', left(ctx ->> 'ip', 64),
-        left(ctx ->> 'user_agent', 512), before, after, headers);
+    operation    constant text := ctx ->> 'operation';
+    request_id   constant text := ctx ->> 'request_id';
+    ip           constant text := left(ctx ->> 'ip', 64);
+    user_agent   constant text := left(ctx ->> 'user_agent', 512);
+    kind         constant text := ctx #>> '{principal,kind}';
+    subject      constant text := ctx #>> '{principal,subject}';
+    issuer       constant text := ctx #>> '{principal,issuer}';
+    key_id       constant text := ctx #>> '{principal,key}';
+    answered     constant prov.audit_status := status;
+    told         constant json := coalesce(data, after);
+    details_hash constant bytea := prov.audit_details_hash(subject, ip,
+        user_agent, before, after, headers);
     seq          bigint := 1;
     prev_hash    bytea;
+    hash         bytea;
     head         record;
     wanted       boolean;
     ignored      text;
@@ -103,17 +114,16 @@ begin
     end if;
 
     loop
+        hash := prov.audit_hash(chain, seq, prev_hash, id, moment, owner,
+            tenant, operation, resource, resource_id, status, null, 1, kind,
+            issuer, key_id, request_id, details_hash);
+
         insert into prov.audit (mutation, at, partner, tenant, resource_id,
             status, operation, resource, kind, issuer, key_id, request_id,
             chain, seq, prev_hash, details_hash, hash)
-        values (id, moment, owner, tenant, resource_id, status,
-            ctx ->> 'operation', resource, principal ->> 'kind',
-            principal ->> 'issuer', principal ->> 'key', ctx ->> 'request_id',
-            chain, seq, prev_hash, details_hash, prov.audit_hash(chain, seq,
-                prev_hash, id, moment, owner, tenant, ctx ->> 'operation',
-                resource, resource_id, status, null, 1, principal ->> 'kind',
-                principal ->> 'issuer', principal ->> 'key',
-                ctx ->> 'request_id', details_hash))
+        values (id, moment, owner, tenant, resource_id, answered, operation,
+            resource, kind, issuer, key_id, request_id, chain, seq, prev_hash,
+            details_hash, hash)
         on conflict do nothing;
 
         exit when found;
@@ -133,8 +143,7 @@ begin
     if event is null then
         insert into prov.audit_details (chain, seq, partner, tenant, subject,
             ip, user_agent, before, after, headers)
-        values (chain, seq, owner, tenant, principal ->> 'subject',
-            left(ctx ->> 'ip', 64), left(ctx ->> 'user_agent', 512), before,
+        values (chain, seq, owner, tenant, subject, ip, user_agent, before,
             after, headers);
         return;
     end if;
@@ -144,13 +153,11 @@ begin
     with details as (
         insert into prov.audit_details (chain, seq, partner, tenant, subject,
             ip, user_agent, before, after, headers)
-        values (chain, seq, owner, tenant, principal ->> 'subject',
-            left(ctx ->> 'ip', 64), left(ctx ->> 'user_agent', 512), before,
+        values (chain, seq, owner, tenant, subject, ip, user_agent, before,
             after, headers)
     )
     insert into prov.events (id, partner, tenant, type, request_id, data)
-    values (id, owner, tenant, event, ctx ->> 'request_id',
-        coalesce(data, after))
+    values (id, owner, tenant, event, request_id, told)
     returning exists (
         select from prov.webhook_endpoints w
         where w.partner = owner and w.status = 'active')

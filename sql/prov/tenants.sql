@@ -134,41 +134,54 @@ create or replace function prov.tenant_insert(ctx jsonb, input jsonb,
     language plpgsql
 as $$
 declare
-    id          constant uuid := ctx ->> 'id';
-    client_name constant text := coalesce(input ->> 'client_name',
-                                          input ->> 'company_name');
-    wish        constant text := input ->> 'slug';
-    base        constant text := coalesce(wish, prov.slug(client_name));
-    slugs       text[] := case when wish is null
-        then array[base, prov.slug_apart(base, id, 1)] else array[wish] end;
-    other       record;
+    -- All values are of their columns' types before they are inserted: a
+    -- statement gets its expressions and the checks of domains ready each time
+    -- it is run, a function does so once in a transaction.
+
+    id           constant uuid := ctx ->> 'id';
+    partner      constant uuid := ctx ->> 'partner';
+    moment       constant timestamptz(3) := now();
+    client_name  constant prov.name := coalesce(input ->> 'client_name',
+                                                input ->> 'company_name');
+    email        constant prov.email := input ->> 'email';
+    phone_number constant prov.phone_number := input ->> 'phone_number';
+    industry     constant prov.industry := input ->> 'industry';
+    external_id  constant prov.external_id := input ->> 'external_id';
+    metadata     constant prov.metadata :=
+        coalesce(nullif(input -> 'metadata', 'null'), '{}');
+    active       constant prov.tenant_status := 'active';
+    no_status    constant prov.tenant_status := null;
+    no_reason    constant prov.status_reason := null;
+    wish         constant text := input ->> 'slug';
+    base         constant text := coalesce(wish, prov.slug(client_name::text));
+    slug         prov.slug := base;
+    made         prov.tenants;
+    other        record;
 begin
     -- Insert first, look at a conflict afterwards: what a look beforehand
     -- finds free may be taken a moment later.  A wish gets a second attempt,
     -- because what was in its way may be gone when it is looked for; a
-    -- derived slug is unique at the fourth, see prov.slug_apart().  The first
-    -- two of those are made by one statement: of its rows, which have the
-    -- same id, the first that finds no conflict is the others' conflict.
+    -- derived slug is unique at the fourth, see prov.slug_apart().
 
-    for attempt in 2 .. 4 loop
-        insert into prov.tenants as t (id, partner, client_name, email,
-            phone_number, industry, slug, external_id, metadata)
-        select id, (ctx ->> 'partner')::uuid, client_name, input ->> 'email',
-            input ->> 'phone_number', input ->> 'industry', s.slug,
-            input ->> 'external_id', coalesce(nullif(input -> 'metadata', 'null'), '{}')
-        from unnest(slugs) s (slug)
+    for attempt in 1 .. 4 loop
+        insert into prov.tenants as t (id, partner, created_at, updated_at,
+            client_name, email, phone_number, industry, slug, external_id,
+            metadata, status, status_reason, suspended_from, deleted_from)
+        values (id, partner, moment, moment, client_name, email, phone_number,
+            industry, slug, external_id, metadata, active, no_reason,
+            no_status, no_status)
         on conflict do nothing
-        returning prov.tenant_json(t) into body;
+        returning t.* into made;
 
         if found then
             status := 201;
+            body := prov.tenant_json(made);
             return;
         end if;
 
-        other := prov.tenant_conflict(input ->> 'email',
-            input ->> 'external_id', wish);
+        other := prov.tenant_conflict(email, external_id, wish);
 
-        if other.code is null and wish is not null and attempt > 2 then
+        if other.code is null and wish is not null and attempt > 1 then
             other.code := 'slug_taken';
         end if;
 
@@ -179,7 +192,7 @@ begin
         end if;
 
         if wish is null then
-            slugs := array[prov.slug_apart(base, id, attempt)];
+            slug := prov.slug_apart(base, id, attempt);
         end if;
     end loop;
 

@@ -298,7 +298,9 @@ for (['a dry run that is a text', 'dry_run', 'boolean',
      ['a key in other letters', 'Idempotency-Key', 'string',
       { %{ $parameters[1] }, name => 'idempotency-key' }],
      ['a tag in other letters', 'If-Match', 'string',
-      { %{ $parameters[1] }, name => 'if-match' }])
+      { %{ $parameters[1] }, name => 'if-match' }],
+     ['a preference in other letters', 'Prefer', 'string',
+      { %{ $parameters[1] }, name => 'prefer' }])
 {
     my ($name, $what, $type, $parameter) = @$_;
     refused($name, qr{write the parameter "$what" like this, and give its }

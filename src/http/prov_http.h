@@ -146,9 +146,9 @@ const char *prov_http_error_text(prov_http_error_e error);
 /*
  * Whether a URL may be sent to as far as its text can tell: https (or http
  * where that is allowed), a host, no user information, no fragment, and no
- * address that is refused.  NGX_DECLINED: *why says so, to be put behind a colon
- * ("it must begin with …").  conf may be NULL: https and public addresses only.
- * The first form asks the worker's own configuration.
+ * address that is refused.  NGX_DECLINED: *why says so, to be put behind a
+ * colon ("it must begin with ...").  conf may be NULL: https and public
+ * addresses only.  The first form asks the worker's own configuration.
  */
 ngx_int_t prov_http_url_valid(ngx_str_t *url, const char **why);
 ngx_int_t prov_http_url_check(prov_http_conf_t *conf, ngx_str_t *url,

@@ -12,6 +12,7 @@
 #include "handlers/prov_handlers.h"
 #include "http/prov_http.h"
 #include "jobs/prov_jobs.h"
+#include "jobs/prov_webhook.h"
 
 
 /* of the http block: what src/request knows of, and what it does not */
@@ -359,6 +360,7 @@ ngx_http_provisioning_init_process(ngx_cycle_t *cycle)
     }
 
     prov_events_init_worker(pmcf->events);
+    prov_webhook_init_worker(&pmcf->seals);
 
     return prov_jobs_init_worker(cycle, mcf->jobs);
 }

@@ -146,6 +146,8 @@ alter table prov.jobs alter column state set statistics 0;
 create index jobs_waiting on prov.jobs (queue, due, id)
     where state = 'waiting';
 create index jobs_newest_first on prov.jobs (queue, created_at, id);
+create index jobs_undelivered on prov.jobs (queue, created_at, id)
+    where state in ('failed', 'cancelled');
 create index jobs_of_tenant on prov.jobs (tenant, queue, seq)
     where tenant is not null;
 

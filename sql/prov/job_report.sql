@@ -195,25 +195,6 @@ comment on function prov.webhooks_judge(timestamptz, uuid[], uuid[], uuid[])
     'have failed for 5 days (setting prov.webhook_patience): returns how many.';
 
 
-create or replace function prov.webhook_event_json(w prov.webhook_endpoints)
-    returns json
-    language sql stable
-return json_build_object(
-    'webhook', w.id,
-    'url', w.url,
-    'description', w.description,
-    'event_types', to_json(w.event_types),
-    'status', w.status,
-    'disabled_reason', w.disabled_reason,
-    'disabled_at', prov.rfc3339(w.disabled_at),
-    'failing_since', prov.rfc3339(w.failing_since),
-    'created_at', prov.rfc3339(w.created_at),
-    'updated_at', prov.rfc3339(w.updated_at));
-
-comment on function prov.webhook_event_json(prov.webhook_endpoints) is
-    'An endpoint as an event tells of it.';
-
-
 create or replace function prov.webhook_disable(was prov.webhook_endpoints,
         reason text)
     returns void
@@ -231,12 +212,12 @@ begin
     set status = 'disabled', disabled_reason = reason, disabled_at = now(),
         updated_at = now(), version = w.version + 1
     where w.id = was.id
-    returning prov.webhook_event_json(w) into after;
+    returning prov.webhook_json(w) into after;
 
     perform prov.record(jsonb_build_object('mutation', prov.uuid7(),
             'partner', was.partner, 'operation', 'webhook_disabled',
             'principal', '{"kind": "system", "subject": "webhooks"}'::jsonb),
-        'webhook', was.id, null, 200, prov.webhook_event_json(was), after,
+        'webhook_endpoint', was.id, null, 200, prov.webhook_json(was), after,
         null, 'webhook_endpoint.disabled');
 
     perform set_config('prov.partner', partner, true);

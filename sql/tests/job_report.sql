@@ -253,7 +253,7 @@ from prov.jobs j join prov.events e on e.id = j.event;
 select is((a.partner, a.tenant, a.operation, a.resource, a.resource_id,
         a.status, a.kind, a.subject, a.before ->> 'status',
         a.after ->> 'status')::text,
-    format('(%s,,webhook_disabled,webhook,%s,200,system,webhooks,active,'
+    format('(%s,,webhook_disabled,webhook_endpoint,%s,200,system,webhooks,active,'
         'disabled)', '00000000-0000-7000-8000-00000000000a',
         pg_temp.queue(2)), 'and an entry of the partner''s audit')
 from entries a where a.operation = 'webhook_disabled';

@@ -109,6 +109,9 @@ struct prov_jobs_conf_s {
 /* All kinds that are not run in the database, then NULL. */
 extern prov_job_driver_t  *prov_jobs_drivers[];
 
+/* prov_webhook.c: deliveries of events */
+extern prov_job_driver_t  prov_webhook_driver;
+
 
 /*
  * The directive "provisioning_jobs { … }".  NGX_CONF_OK and *jobs, or

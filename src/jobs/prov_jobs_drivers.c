@@ -6,5 +6,6 @@
 
 
 prov_job_driver_t  *prov_jobs_drivers[] = {
+    &prov_webhook_driver,
     NULL
 };

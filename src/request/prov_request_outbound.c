@@ -36,12 +36,11 @@ prov_request_outbound(ngx_http_request_t *r, prov_request_ctx_t *ctx)
     if (json_is_string(value)) {
         url.data = (u_char *) json_string_value(value);
         url.len = json_string_length(value);
-        why = NULL;
 
         if (pmcf->outbound_url(&url, &why) != NGX_OK) {
             rc = prov_problem(r, 422, "url_invalid",
-                              "%V cannot be used: %s.", member,
-                              why ? why : "it is not a URL");
+                              "The URL in \"%V\" cannot be used: %s.", member,
+                              why);
         }
     }
 

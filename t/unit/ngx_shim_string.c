@@ -410,6 +410,23 @@ ngx_hex_dump(u_char *dst, u_char *src, size_t len)
 
 
 void
+ngx_encode_base64(ngx_str_t *dst, ngx_str_t *src)
+{
+    u_char  *p;
+
+    ngx_encode_base64url(dst, src);
+
+    for (p = dst->data; p < dst->data + dst->len; p++) {
+        *p = (*p == '-') ? '+' : (*p == '_') ? '/' : *p;
+    }
+
+    while (dst->len % 4) {
+        dst->data[dst->len++] = '=';
+    }
+}
+
+
+void
 ngx_encode_base64url(ngx_str_t *dst, ngx_str_t *src)
 {
     size_t      i, bits;

@@ -14,7 +14,7 @@
 static ngx_pool_t  *pool;
 static ngx_str_t    owner = ngx_string("0194f0c4-1d2e-7f30-8a41-6b5c4d3e2f10");
 static ngx_str_t    other = ngx_string("0194f0c4-1d2e-7f30-8a41-6b5c4d3e2f11");
-static ngx_str_t    secret = ngx_string("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+static ngx_str_t    secret = ngx_string("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa");
 
 
 static ngx_array_t *

@@ -51,7 +51,8 @@ sub forget {
 
     $postgres->sql($_) for 'delete from prov.tenants',
         'delete from prov.idempotency', 'delete from prov.operations',
-        'delete from prov.operation_items',
+        'delete from prov.operation_items', 'delete from prov.events',
+        'delete from prov.webhook_endpoints', 'delete from prov.job_attempts',
         q{delete from prov.jobs where kind <> 'task'};
     $postgres->sql('delete from prov.api_keys where not id::text'
         . ' = any (?)', \@keys);
@@ -307,9 +308,10 @@ sub fill {
             grep { $_->{method} eq 'POST' && $_->{path} !~ /\{/ }
                 $self->operations);
 
-        # twice: a list may have something once something was made
+        # again: a list may have something once something was made, or once
+        # something is made that somebody wants to be told of
 
-        for my $maker (@makers, @makers) {
+        for my $maker ((@makers) x 3) {
             $values->{$name} = $self->made($maker, $ask, $values, $name,
                 $maker->{path} eq $parent ? 'id' : $name);
             last if defined $values->{$name};

@@ -71,6 +71,16 @@ our %subjects = (
         errors     => [qw(ApiKeyNotFound ApiKeyForbidden ApiKeyConflict
             ApiKeyInvalid)],
     },
+    webhooks => {
+        document   => 'partner',
+        operations => [qw(webhook_create webhook_list webhook_get
+            webhook_update webhook_delete webhook_enable webhook_disable
+            webhook_rotate webhook_test webhook_recover event_type_list
+            delivery_list delivery_get delivery_resend)],
+        errors     => [qw(WebhookNotFound WebhookForbidden WebhookConflict
+            WebhookInvalid DeliveryNotFound DeliveryConflict
+            SecretsUnavailable)],
+    },
     audit => {
         document   => 'partner',
         operations => [qw(audit_list audit_get audit_export audit_verify)],
@@ -211,6 +221,7 @@ my ($from, $to) = (qr/(?<![A-Za-z\d])/, qr/(?![A-Za-z\d])/);
 
 my @kinds = (
     [secret => qr/(?<=\bpk_$hex{32}_)[\w-]{43}$hex{8}$to/],
+    [secret => qr{(?<=\bwh(?:sec)_)[\w+/]{43}=}],
     [token  => qr/\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+/],
     [time   => qr/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/],
     [cursor => qr/\bZXZlbnRzMD[\w-]{24,}/],

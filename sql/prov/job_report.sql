@@ -126,13 +126,8 @@ begin
     from told t
     left join changed c on c.id = t.id;
 
-    -- What a crash forgets is done again when the lease is over.  But an
-    -- endpoint that was disabled is so for good.
-
-    if r.well is null and r.ill is null
-       or prov.webhooks_judge(moment, r.well, r.ill, r.gone) = 0
-    then
-        ignored := set_config('synchronous_commit', 'off', true);
+    if r.well is not null or r.ill is not null then
+        ignored := prov.webhooks_judge(moment, r.well, r.ill, r.gone);
     end if;
 
     return query select u.* from unnest(r.ids, r.accepted) u;
@@ -148,14 +143,13 @@ comment on function prov.jobs_report(jsonb, jsonb, jsonb) is
 
 create or replace function prov.webhooks_judge(moment timestamptz,
         well uuid[], ill uuid[], gone uuid[])
-    returns int
+    returns void
     language plpgsql
 as $$
 declare
     patience constant interval := coalesce(nullif(
         current_setting('prov.webhook_patience', true), ''), '5 days');
     w        prov.webhook_endpoints;
-    n        int := 0;
 begin
     -- One that another transaction has is left to the next report.
 
@@ -171,7 +165,6 @@ begin
     loop
         if w.id = any (gone) then
             perform prov.webhook_disable(w, 'gone');
-            n := n + 1;
         elsif w.id = any (well) then
             update prov.webhook_endpoints as e
             set failing_since = null
@@ -182,17 +175,14 @@ begin
             where e.id = w.id;
         else
             perform prov.webhook_disable(w, 'failing');
-            n := n + 1;
         end if;
     end loop;
-
-    return n;
 end
 $$;
 
 comment on function prov.webhooks_judge(timestamptz, uuid[], uuid[], uuid[])
     is 'Notes since when endpoints fail, and disables those that are gone, or '
-    'have failed for 5 days (setting prov.webhook_patience): returns how many.';
+    'have failed for 5 days (setting prov.webhook_patience).';
 
 
 create or replace function prov.webhook_disable(was prov.webhook_endpoints,
@@ -237,7 +227,6 @@ create or replace function prov.job_run(request jsonb, params jsonb,
     language plpgsql security definer
 as $$
 declare
-    kept   constant text := current_setting('synchronous_commit');
     job    prov.jobs;
     result record;
 begin
@@ -272,8 +261,6 @@ begin
             'attempt', job.attempt, 'verdict', result.verdict,
             'retry_after', result.wait / 1000.0, 'step', result.step,
             'data', result.data))), null, null);
-
-    perform set_config('synchronous_commit', kept, true);
 
     verdict := result.verdict;
     wait := result.wait;

@@ -23,7 +23,9 @@ $$;
 -- Roles.  prov_owner owns the tables, prov_api the functions; nobody logs in
 -- as either.  Each surface has a login role of its own, and so has what is
 -- done after the answer (prov_worker, which a lost network does not keep
--- waiting for long).  It does without
+-- waiting for long, and which reads the first of what is due in an index's
+-- order: a bitmap would have all of a queue read for each claim).  It does
+-- without
 -- sequential scans, because every statement of an operation has its index,
 -- and a plan made while a table was empty must not outlive that; without
 -- compiled expressions, because no statement is long enough to earn them back;
@@ -48,7 +50,8 @@ begin
             ('prov_api', false, array['search_path=pg_catalog']),
             ('prov_partner', true, surface),
             ('prov_operator', true, surface),
-            ('prov_worker', true, surface || array['tcp_user_timeout=30s'])
+            ('prov_worker', true, surface || array['tcp_user_timeout=30s',
+                'enable_bitmapscan=off'])
         ) as r (name, login, settings)
     loop
         if not exists (select from pg_catalog.pg_roles

@@ -486,7 +486,7 @@ prov_webhook_wipe(void *data)
 {
     prov_webhook_state_t *state = data;
 
-    if (state == NULL) {
+    if (state == NULL || state->theirs.len == 0) {
         return;
     }
 

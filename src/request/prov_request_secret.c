@@ -77,8 +77,8 @@ prov_request_secret(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         return prov_secret_missing(r, ctx);
     }
 
-    ngx_str_null(&made);
-    ngx_str_null(&sealed);
+    ngx_str_set(&made, "");
+    ngx_str_set(&sealed, "");
 
     rc = prov_secret_owner(r, ctx, &owner);
 

@@ -37,7 +37,7 @@ my %small = (
     BENCH_QUICK => 1, PEERS => '',
     BENCH_TENANTS => 2000, BENCH_ROUNDS => 1, BENCH_SECONDS => 1,
     BENCH_CLIENTS => 1, BENCH_CONNECTIONS => '4,8', BENCH_WAITING => 100,
-    BENCH_TOKENS => 9,
+    BENCH_TOKENS => 9, BENCH_DELIVERIES => 640,
 );
 
 sub slurp {
@@ -114,7 +114,7 @@ my @rows = @{ $result->{rows} };
 
 is join(' ', map { $_->{key} } @rows), 'post-ratio get-ratio list-ratio bulk'
     . ' post-p99 get-p99 post-alone get-alone token memory-rest memory-waiting'
-    . ' post-workers get-workers post-many get-many', 'there is a row for each '
+    . ' deliveries hanging post-workers get-workers post-many get-many', 'there is a row for each '
     . 'goal';
 
 for my $row (@rows) {
@@ -219,7 +219,11 @@ is judged('get-p99', slow_list(60, 0.5, 4.9)), 'NOT reached',
 
 for (['token', sub { $_[0]{verifier}{first} = [$_[1]] }, 25, 25.1],
      ['memory-rest', sub { $_[0]{memory}{pss} = $_[1] * 1024 }, 16, 16.1],
-     ['memory-waiting', sub { $_[0]{memory}{each} = $_[1] }, 8, 8.1])
+     ['memory-waiting', sub { $_[0]{memory}{each} = $_[1] }, 8, 8.1],
+     ['deliveries', sub { $_->{rate} = $_[1] for @{ $_[0]{deliveries} } },
+      5001, 4999],
+     ['hanging', sub { @$_{qw(beside without)} = ($_[1], 10)
+                           for @{ $_[0]{hanging} } }, 12, 12.1])
 {
     my ($key, $set, $good, $bad) = @$_;
     is judged($key, sub { $set->($_[0], $good) }), 'reached', "$key is reached";

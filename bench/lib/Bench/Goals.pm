@@ -26,6 +26,7 @@ sub rows {
         beside($result, 'post', 10), beside($result, 'get', 5),
         alone($result, 'post'), alone($result, 'get'),
         token($result), rest($result), waiting($result),
+        deliveries($result), hanging($result),
         workers($result, 'post'), workers($result, 'get'),
         many($result, 'post'), many($result, 'get'),
     );
@@ -280,6 +281,50 @@ sub waiting {
         goal => '≤ 8 KiB', spread => '',
         note => sprintf('%d POSTs with their connections, while the database '
             . 'stands still; GETs %.1f KiB', @$memory{qw(waiting get)}),
+    };
+}
+
+
+sub deliveries {
+    my ($result) = @_;
+
+    my @rounds = @{ $result->{deliveries} };
+    my @rates = map { $_->{rate} } @rounds;
+    my $errors = 0;
+    $errors += $_->{errors} for @rounds;
+
+    return {
+        key => 'deliveries', least => 1, errors => $errors,
+        name => "webhooks to $rounds[0]{receivers} receivers",
+        value => median(@rates), limit => 5000, figure => rate(median(@rates)),
+        goal => '≥ 5,000/s', spread => spread('%.0f', @rates),
+        note => sprintf('%s in each round; CPU of a delivery %s',
+            thousands(median(map { $_->{deliveries} } @rounds)),
+            join ' + ', map {
+                my $who = $_;
+                sprintf '%.0f (%s)', median(map { $_->{cpu}{$who} } @rounds),
+                    $who;
+            } qw(nginx postgresql receivers)),
+    };
+}
+
+
+sub hanging {
+    my ($result) = @_;
+
+    my @rounds = @{ $result->{hanging} };
+    my @ratios = map { $_->{beside} / $_->{without} } @rounds;
+    my $errors = 0;
+    $errors += $_->{errors} for @rounds;
+
+    return {
+        key => 'hanging', errors => $errors,
+        name => "p99 of $name{get}, receivers beside that hang",
+        value => median(@ratios), limit => 1.2,
+        figure => sprintf('%.2f × that without', median(@ratios)),
+        goal => '≤ 1.2 × that without', spread => spread('%.2f', @ratios),
+        note => sprintf('%.1f ms, and %.1f without', median(map {
+            $_->{beside} } @rounds), median(map { $_->{without} } @rounds)),
     };
 }
 

@@ -21,6 +21,7 @@ sub read {
         connections => numbers('BENCH_CONNECTIONS', 64, 256, 1024),
         waiting     => number('BENCH_WAITING', $quick ? 200 : 1000),
         tokens      => number('BENCH_TOKENS', $quick ? 90 : 900),
+        deliveries  => number('BENCH_DELIVERIES', $quick ? 6_400 : 64_000),
         peers       => $ENV{PEERS} ? 1 : 0,
         workers     => 2,
     );
@@ -28,6 +29,7 @@ sub read {
     # what was asked for is smaller than what its figures are said to be of
     $settings{quick} = 1 if $settings{tenants} < 1_000_000
         || $settings{rounds} < 3 || $settings{seconds} < 5
+        || $settings{deliveries} < 64_000
         || "@{ $settings{clients} }" ne '1 2 4 8 16 32 64'
         || "@{ $settings{connections} }" ne '64 256 1024';
 

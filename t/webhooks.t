@@ -341,10 +341,19 @@ $r = call(POST => "$base/deliveries/$failed->{delivery}/resend");
 is $r->status, 202, 'a delivery that has failed is sent again';
 is $r->json->{status}, 'pending', 'as if it were new';
 is $r->json->{event}, $failed->{event}, 'with the same event';
-$postgres->sql(q{update prov.jobs set lease_until = now() + interval '1 hour'
-    where id = ?}, $failed->{delivery});
+$postgres->sql(q{update prov.jobs set lease_until = now() + interval '1 hour',
+    lease_worker = 'w' where id = ?}, $failed->{delivery});
 is call(POST => "$base/deliveries/$failed->{delivery}/resend")->code,
     'delivery_under_way', 'not while it is being made';
+$postgres->sql('update prov.jobs set lease_worker = null where id = ?',
+    $failed->{delivery});
+cmp_ok call(GET => "$base/deliveries/$failed->{delivery}")
+        ->json->{next_attempt_at}, 'gt', $r->json->{next_attempt_at},
+    'one that was given back for a while says until when';
+is call(POST => "$base/deliveries/$failed->{delivery}/resend")->status, 202,
+    'and is made at once when that is asked for';
+is $postgres->value('select lease_until from prov.jobs where id = ?',
+    $failed->{delivery}), undef, 'whatever it waited for';
 
 
 # recovered

@@ -275,7 +275,9 @@ begin
         return;
     end if;
 
-    if j.state = 'waiting' and j.lease_until > clock_timestamp() then
+    if j.state = 'waiting' and j.lease_worker is not null
+       and j.lease_until > clock_timestamp()
+    then
         status := 409;
         body := json_build_object('code', 'delivery_under_way', 'detail',
             'The delivery is being made this moment.');

@@ -38,6 +38,10 @@ declare
 begin
     ignored := set_config('prov.worker', 'on', true);
 
+    -- What is given back for a while is a lease that nobody has, and keeps its
+    -- place: were it due later, those that wait for it would stand before it,
+    -- and a queue would never be looked through as far as that.
+
     -- What waits is what is not finished.  To ask for the state would lead to
     -- the index of those that wait, and past all of them.
 
@@ -87,8 +91,7 @@ begin
         update prov.jobs as j
         set state = g.state,
             due = case
-                when g.verdict = 'return' then greatest(j.due,
-                    moment + make_interval(secs => g.retry_after))
+                when g.verdict = 'return' then j.due
                 when g.verdict = 'next' then
                     moment + make_interval(secs => coalesce(g.retry_after, 0))
                 when g.kind = 'task' then moment
@@ -108,7 +111,8 @@ begin
                          then left(g.log ->> 'error', 1000) end,
             finished_at = case when g.state <> 'waiting' then moment end,
             lease_worker = null,
-            lease_until = null
+            lease_until = case when g.verdict = 'return'
+                then moment + make_interval(secs => g.retry_after) end
         from judged g
         where j.id = g.id
         returning j.id, g.kind, g.queue, g.verdict,

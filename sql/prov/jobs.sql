@@ -149,7 +149,8 @@ declare
     per_queue constant int := greatest((request ->> 'per_queue')::int, 1);
     until     constant timestamptz := moment
         + make_interval(secs => (request ->> 'lease')::float8);
-    room      int := greatest((request ->> 'limit')::int, 1);
+    size      constant int := greatest((request ->> 'limit')::int, 1);
+    room      int := size;
     share     int;
     n         int;
     walk      record;
@@ -210,7 +211,8 @@ begin
         share := per_queue;
     end loop;
 
-    -- when to come again: at once when there may be more
+    -- when to come again: at once when there may be more; where nothing was
+    -- leased, also for what was given back for a while
 
     kind := '';
     data := json_build_object('after', walk.last);
@@ -227,7 +229,18 @@ begin
                 where j.state = 'waiting' and j.queue = q.queue
                     and j.due > moment
                 order by j.due, j.id
-                limit 1) d),
+                limit 1) d), (
+            select min(b.lease_until)
+            from unnest(walk.queues) as q (queue)
+            cross join lateral (
+                select j.lease_until, j.lease_worker
+                from prov.jobs j
+                where j.state = 'waiting' and j.queue = q.queue
+                    and j.due <= moment
+                order by j.due, j.id
+                limit 256) b
+            where room = size and b.lease_worker is null
+                and b.lease_until > moment),
             case when walk.taken <> '{}'
                 then moment + interval '5 ms' end);
         step := case when next_due is not null
@@ -271,7 +284,8 @@ begin
                 from prov.jobs k
                 where k.state = 'waiting' and k.queue = d.queue
                     and k.due <= moment
-                    and (k.lease_until is null or k.lease_until <= moment)
+                    and (k.lease_until is null or k.lease_until <= moment
+                         or k.lease_worker is null)
                 order by k.due, k.id
                 limit 1000
                 for update skip locked) i));

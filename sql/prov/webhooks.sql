@@ -246,7 +246,9 @@ begin
                           where a.job = j.id),
         'created_at', prov.rfc3339(j.created_at),
         'next_attempt_at', case when j.state = 'waiting'
-                                then prov.rfc3339(j.due) end,
+                                then prov.rfc3339(greatest(j.due,
+                                    case when j.lease_worker is null
+                                         then j.lease_until end)) end,
         'finished_at', prov.rfc3339(j.finished_at));
 end
 $$;
@@ -360,7 +362,9 @@ create or replace function prov.delivery_again(ids uuid[])
 as $$
     update prov.jobs as j
     set state = 'waiting', due = now(), tries = 0, seq = null,
-        finished_at = null, error = null
+        finished_at = null, error = null,
+        lease_until = case when j.lease_worker is not null
+                           then j.lease_until end
     where j.id = any (ids);
 $$;
 

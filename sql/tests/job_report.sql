@@ -105,8 +105,12 @@ select is(pg_temp.like(11), 'waiting tries=2 step=0 seq=1 data={"had": 1} free',
 select ok(due = now() - interval '1 s', 'due when it was') from prov.jobs;
 
 select pg_temp.job(11) \g /dev/null
-select ok(pg_temp.report(11, 'return', '{"retry_after": 5}')
-    and pg_temp.until(11) between 4 and 5, 'or a little later');
+select ok(pg_temp.report(11, 'return', '{"retry_after": 5}'),
+    'or for a while');
+select is((due = now() - interval '1 s', lease_worker,
+        lease_until between clock_timestamp() + interval '4 s'
+            and clock_timestamp() + interval '5 s')::text, '(t,,t)',
+    'nobody has it then, and it keeps its place') from prov.jobs;
 
 -- who is heard
 

@@ -203,6 +203,25 @@ select pg_temp.job('b', 1, '0', 8, 1) \g /dev/null
 select is(pg_temp.sorted(names), 'a1 b', 'who waits holds up nobody else')
 from pg_temp.leased(10);
 
+-- what was given back holds up its followers, and is not lost behind them
+
+select pg_temp.none() \g /dev/null
+select pg_temp.job('a' || n, 1, '-1 s', 7, n)
+from generate_series(1, 300) n \g /dev/null
+select is(names, 'a1', 'of many the first') from pg_temp.leased(10);
+select format('{"worker": "w", "jobs": [{"id": "%s", "attempt": 1, "verdict": '
+    '"return", "retry_after": 30}]}', id) as report
+from prov.jobs where lease_worker = 'w' \gset
+set role prov_worker;
+select accepted from prov.jobs_report(:'report', null, null) \g /dev/null
+reset role;
+select ok(names is null and wait between 29000 and 30000,
+    'given back for a while it is not taken, and it is said until when')
+from pg_temp.leased(10);
+select pg_temp.over() \g /dev/null
+select is(names, 'a1', 'and then it is, however many wait for it')
+from pg_temp.leased(10);
+
 select pg_temp.none() \g /dev/null
 select pg_temp.job('q' || n, n, '1 h')
 from generate_series(1, 1200) n \g /dev/null

@@ -119,10 +119,18 @@ sub cheap {
     return $cost->{result};
 }
 
-# plans are made
+# plans are made; and what a listener still asks is over before any is read
 
 page('limit=1') for 1, 2;
-listen_to($nginx)->block;
+my $listener = listen_to($nginx);
+$listener->block;
+$listener->close;
+my $quiet = -1;
+wait_until('nobody to ask', sub {
+    select undef, undef, undef, 0.6;
+    my $before = $quiet;
+    return $before == ($quiet = -s $postgres->{log});
+});
 
 my $first = cheap('the first page', $PAGE, page('limit=100'));
 is scalar @{ $first->{data} }, 100, 'has a hundred';

@@ -166,6 +166,35 @@ sub waiting { scalar grep { $_->{path} =~ m{^/wait/$_[1]} } $_[0]->seen }
     $late->stop;
 }
 
+# a probe that has to wait, while one from before the breaker opened still fails
+
+{
+    my $nginx = outbound("$OPEN breaker failures=1 open=300ms; connections 3;");
+    my $hangs = sub {
+        my ($receiver, $timeout) = @_;
+        return background(sub { return send_one($nginx,
+            url => $receiver->url('/hangs'), timeout => $timeout)->{error} });
+    };
+    my $all = sub { scalar map { grep { $_->{path} eq '/hangs' } $_->seen } $one,
+        $two };
+    my $before = $all->();
+    my @jobs = ($hangs->($one, 3000), $hangs->($two, 6000));
+    wait_until('two hang', sub { $all->() == $before + 2 });
+    push @jobs, $hangs->($one, 600);
+    wait_until('and a third', sub { $all->() == $before + 3 });
+    push @jobs, $hangs->($two, 6000);
+    is $jobs[2]->finish(30), TIMEOUT, 'one fails, which opens the breaker';
+    wait_until('another takes its place', sub { $all->() == $before + 4 });
+    sleep 0.4;
+
+    is send_one($nginx, url => $one->url('/'), timeout => 10_000)->{error},
+        ANSWERED, 'the one that is to find out waits for its turn';
+    is send_one($nginx, url => $one->url('/'))->{error}, ANSWERED,
+        'and has found out';
+    is_deeply [map { $_->finish(30) } @jobs[0, 1, 3]], [(TIMEOUT) x 3],
+        'the others end';
+}
+
 {
     my $nginx = outbound("$OPEN breaker failures=1 open=1h;");
     my $port = reserve_port();

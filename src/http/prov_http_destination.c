@@ -366,16 +366,27 @@ prov_http_destination_origin(prov_http_destination_t *d)
 }
 
 
-/* Those that wait for a destination wait no longer. */
+/*
+ * Those that wait for a destination wait no longer, but for the one that is to
+ * find out whether it is there again: no other would, as long as it has not.
+ */
 
 static void
 prov_http_destination_dismiss(prov_http_destination_t *d)
 {
+    ngx_queue_t          *queue, *next;
     prov_http_request_t  *r;
 
-    while (!ngx_queue_empty(&d->waiting)) {
-        r = ngx_queue_data(ngx_queue_head(&d->waiting), prov_http_request_t,
-                           queue);
+    for (queue = ngx_queue_head(&d->waiting);
+         queue != ngx_queue_sentinel(&d->waiting);
+         queue = next)
+    {
+        next = ngx_queue_next(queue);
+        r = ngx_queue_data(queue, prov_http_request_t, queue);
+
+        if (r->probe) {
+            continue;
+        }
 
         prov_http_destination_unwait(d, r);
 

@@ -20,8 +20,10 @@ comment on function prov.events_cursor(xid8, uuid) is
     'The opaque cursor of what comes after this event.';
 
 
--- A transaction that has not begun yet has no events: such a cursor is one of
--- another cluster, or of before a restore, and would skip what is to come.
+-- What is given away is past: a cursor of a transaction that is not, or has not
+-- begun yet, is made up, or one of another cluster, or of before a restore, and
+-- would skip what is to come.  Not only for whoever shows it: places behind
+-- which nothing is are one to a worker.
 
 create or replace function prov.events_cursor_read(cursor text, out xid xid8,
         out id uuid)
@@ -31,7 +33,7 @@ declare
     found_ record := prov.list_cursor_read('events01', cursor);
 begin
     if found_.place ~ '^[0-9]{1,18}$'
-       and found_.place::xid8 < pg_snapshot_xmax(pg_current_snapshot())
+       and found_.place::xid8 < pg_snapshot_xmin(pg_current_snapshot())
     then
         xid := found_.place;
         id := found_.id;
@@ -258,6 +260,7 @@ as $$
 declare
     watermark constant xid8 := pg_snapshot_xmin(pg_current_snapshot());
     bitmaps   constant text := current_setting('enable_bitmapscan');
+    until     constant timestamptz := clock_timestamp() + interval '250 ms';
     room      int := 1048576;
     ignored   text := set_config('prov.worker', 'on', true);
     asked     record;
@@ -345,7 +348,8 @@ begin
                     || translate(prov.event_text(e), E'\r\n', '  ')
                     || E'\n\n', '' order by e.xid, e.id)
                 from unnest(page.events) e);
-            room := room - coalesce(octet_length(chunk), 1024);
+            room := case when clock_timestamp() < until
+                then room - coalesce(octet_length(chunk), 1024) else 0 end;
         end if;
 
         return next;

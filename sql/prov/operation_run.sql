@@ -264,11 +264,12 @@ declare
     lost   constant int := job.attempt - 1
         - coalesce((job.data ->> 'attempt')::int, 0);
 begin
-    -- what no worker comes back from would be begun for ever
+    -- What no worker comes back from would be begun for ever; and after its
+    -- tenth failure the job itself ends, and nobody would be told.
 
-    if lost >= 10 then
+    if lost >= 10 or job.tries >= 9 then
         perform prov.operation_give_up(job.operation, 'A part of it was begun '
-            'ten times, and never done in time.');
+            'ten times, and never done.');
         verdict := 'done';
         return;
     end if;

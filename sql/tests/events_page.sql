@@ -110,6 +110,18 @@ select is(json_array_length(body -> 'data'), 4,
     'which is not shown before it is committed')
 from pg_temp.list('alpha');
 
+-- nor is it a place to stand at, even when others begun later have ended
+
+savepoint later;
+insert into prov.events (id, partner, type) values (prov.uuid7(), :alpha, 'x');
+rollback to later;
+select ok(pg_current_xact_id() < pg_snapshot_xmax(pg_current_snapshot()),
+    'another transaction has begun later, and has ended');
+select is(format('%s %s', status, body ->> 'code'), '400 invalid_cursor',
+    'a cursor of a transaction under way is none')
+from pg_temp.list('alpha', jsonb_build_object('cursor',
+    prov.events_cursor(pg_current_xact_id(), :alpha)));
+
 -- one of them
 
 select is(format('%s %s', c.status, c.body ->> 'type'), wanted, said)
@@ -295,6 +307,15 @@ from pg_temp.since(jsonb_build_object('feeds', (
     select jsonb_agg(jsonb_build_array(:alpha, '{}'::jsonb,
         prov.events_cursor('101', :alpha)))
     from generate_series(1, 100))));
+
+select ok(count(*) = 1000 and bool_and(more) filter (where cursor is null)
+        and count(cursor) between 1 and 999 and min(feed) filter (
+            where cursor is not null) = 0,
+    'and so is the time that filters take which find nothing')
+from pg_temp.since(jsonb_build_object('feeds', (
+    select jsonb_agg(jsonb_build_array(:alpha, '{"type": ["none"]}'::jsonb,
+        prov.events_cursor('50', :alpha)))
+    from generate_series(1, 1000))));
 
 select * from finish();
 rollback;

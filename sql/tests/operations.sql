@@ -374,6 +374,16 @@ select is(pg_temp.shown(g.body) || ' ' || (g.body #>> '{errors,0,code}'),
     'failed 1 101/101/1 overloaded', 'and it is told, too')
 from endless e, pg_temp.operation('get', e.body) g;
 
+create temporary table hopeless as
+select * from pg_temp.bulk(jsonb_build_object('tenants',
+    pg_temp.some('hopeless', 101)));
+update prov.jobs set attempt = 9, tries = 9
+where operation = (select (body ->> 'operation')::uuid from hopeless);
+select is(pg_temp.slice(), 'done', 'what has failed nine times is given up');
+select is(pg_temp.shown(g.body) || ' ' || (g.body #>> '{errors,0,code}'),
+    'failed 1 101/101/101 overloaded', 'before its job is, and it is told')
+from hopeless h, pg_temp.operation('get', h.body) g;
+
 -- stopped by what has changed
 
 create temporary table halted as
@@ -437,7 +447,7 @@ select is(l.body #>> '{data,0,status}' || ' ' || json_array_length(
 from pg_temp.call('partner.operation_list', pg_temp.context('alpha'),
     '{"limit": 2, "status": "failed"}', null) l;
 select is((select count(*) from json_array_elements(n.body -> 'data') o
-    where o ->> 'status' = 'failed'), 4::bigint, 'page by page')
+    where o ->> 'status' = 'failed'), 5::bigint, 'page by page')
 from pg_temp.call('partner.operation_list', pg_temp.context('alpha'),
     '{"limit": 2, "status": "failed"}', null) l,
     pg_temp.call('partner.operation_list', pg_temp.context('alpha'),

@@ -6,19 +6,23 @@
 -- Queues take turns: the walk goes on after the one that the last claim ended
 -- with, from index entry to index entry, and looks at 1,000 at most.  One that
 -- another claim is at is passed by, so that one at a time counts its leases.
+-- So is one whose first jobs are all leased, which is nobody's turn: else
+-- those that do not answer would take the turns of those that do.
 
 create or replace function prov.jobs_walk(moment timestamptz, after uuid,
-        until uuid, wanted int, most int, out queues uuid[], out kinds text[],
-        out taken uuid[], out last uuid, out looked int,
-        out next_due timestamptz)
+        until uuid, wanted int, most int, per_queue int, out queues uuid[],
+        out kinds text[], out taken uuid[], out busy uuid[], out last uuid,
+        out looked int, out next_due timestamptz)
     language plpgsql
 as $$
 begin
     with recursive walk as (
         select after as queue, null::text as kind,
-            null::timestamptz as due, null::boolean as ours, 0 as k, 0 as n
+            null::timestamptz as due, null::boolean as free,
+            null::boolean as ours, 0 as k, 0 as n
         union all
-        select j.queue, j.kind, j.due, l.ours, w.k + l.ours::int, w.n + 1
+        select j.queue, j.kind, j.due, f.free, l.ours, w.k + l.ours::int,
+            w.n + 1
         from walk w
         cross join lateral (
             select i.queue, i.kind, i.due
@@ -28,7 +32,20 @@ begin
             order by i.queue, i.due, i.id
             limit 1) j
         cross join lateral (
-            select j.due <= moment and pg_try_advisory_xact_lock(
+            select j.due <= moment and exists (
+                select
+                from (
+                    select i.lease_until
+                    from prov.jobs i
+                    where i.state = 'waiting' and i.queue = j.queue
+                        and i.due <= moment
+                    order by i.due, i.id
+                    limit per_queue) h
+                where h.lease_until is null
+                    or h.lease_until <= moment) as free
+            offset 0) f
+        cross join lateral (
+            select f.free and pg_try_advisory_xact_lock(
                 uuid_hash_extended(j.queue, 5118)) as ours
             offset 0) l
         where w.k < wanted and w.n < most
@@ -37,19 +54,21 @@ begin
                filter (where w.ours), '{}'),
         coalesce(array_agg(w.kind order by w.n) filter (where w.ours), '{}'),
         coalesce(array_agg(w.queue)
-            filter (where w.due <= moment and not w.ours), '{}'),
+            filter (where w.free and not w.ours), '{}'),
+        coalesce(array_agg(w.queue)
+            filter (where w.due <= moment and not w.free), '{}'),
         (array_agg(w.queue order by w.n desc))[1], max(w.n),
         min(w.due) filter (where w.due > moment)
-    into queues, kinds, taken, last, looked, next_due
+    into queues, kinds, taken, busy, last, looked, next_due
     from walk w;
 end
 $$;
 
-comment on function prov.jobs_walk(timestamptz, uuid, uuid, int, int) is
+comment on function prov.jobs_walk(timestamptz, uuid, uuid, int, int, int) is
     'Queues between two that have something due, as many as are wanted, and '
-    'locks them for this transaction; which of them another transaction has; '
-    'where the walk ended, after how many; and when something is due in those '
-    'that have nothing yet.';
+    'locks them for this transaction; which of them another transaction has, '
+    'which have as much under way as they may; where the walk ended, after '
+    'how many; and when something is due in those that have nothing yet.';
 
 
 -- Of a queue the first 256 that are due are looked at, in the order in which
@@ -165,17 +184,18 @@ begin
     ignored := set_config('prov.worker', 'on', true);
 
     walk := prov.jobs_walk(moment, after,
-        'ffffffff-ffff-ffff-ffff-ffffffffffff', room, 1000);
+        'ffffffff-ffff-ffff-ffff-ffffffffffff', room, 1000, per_queue);
 
     if cardinality(walk.queues) < room and walk.looked < 1000
        and after <> nobody
     then
         rest := prov.jobs_walk(moment, nobody, after,
-            room - cardinality(walk.queues), 1000 - walk.looked);
+            room - cardinality(walk.queues), 1000 - walk.looked, per_queue);
 
         walk.queues := walk.queues || rest.queues;
         walk.kinds := walk.kinds || rest.kinds;
         walk.taken := walk.taken || rest.taken;
+        walk.busy := walk.busy || rest.busy;
         walk.looked := walk.looked + rest.looked;
         walk.next_due := least(walk.next_due, rest.next_due);
         walk.last := case when rest.looked > 0 then rest.last
@@ -222,7 +242,7 @@ begin
     else
         next_due := least(walk.next_due, (
             select min(d.due)
-            from unnest(walk.queues || walk.taken) as q (queue)
+            from unnest(walk.queues || walk.taken || walk.busy) as q (queue)
             cross join lateral (
                 select j.due
                 from prov.jobs j
@@ -231,7 +251,7 @@ begin
                 order by j.due, j.id
                 limit 1) d), (
             select min(b.lease_until)
-            from unnest(walk.queues) as q (queue)
+            from unnest(walk.queues || walk.busy) as q (queue)
             cross join lateral (
                 select j.lease_until, j.lease_worker
                 from prov.jobs j

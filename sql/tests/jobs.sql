@@ -171,6 +171,21 @@ from pg_temp.leased(10, 3, worker => 'v');
 select is(pg_temp.sorted(names), 'a2 a3 a4', 'those that may be more, more')
 from pg_temp.leased(10, 6, worker => 'v');
 
+-- who keeps what he got takes no turns of those who are done
+
+select pg_temp.none() \g /dev/null
+select pg_temp.job('a' || n, n, '-1 s'), pg_temp.job('b' || n, n),
+    pg_temp.job('c' || n, n, '1 min')
+from generate_series(1, 9) n \g /dev/null
+select is(pg_temp.initials(names), 'aaaaaaaaa', 'one of each queue')
+from pg_temp.leased(9, 1);
+select pg_temp.job('d1', 10), pg_temp.job('d2', 10) \g /dev/null
+select is(left(names, 1), 'd', 'who has more gets it, with little room, too')
+from pg_temp.leased(1, 1);
+select ok(names is null and wait between 58000 and 60000,
+    'and it is known when something else is due')
+from pg_temp.leased(1, 1);
+
 -- the order of a tenant's
 
 select pg_temp.none() \g /dev/null

@@ -163,6 +163,7 @@ for ($block) {
     s!listen 443 ssl;!listen 127.0.0.1:%%PORT%%;!;
     s!listen 10\.0\.0\.1:8443 ssl;!listen 127.0.0.1:%%H2_PORT%%;!;
     s!/etc/nginx/login-keys\.json!%%JWKS%%!g;
+    s!/etc/nginx/provisioning-secrets\.key!%%SECRETS%%!g;
     s!/usr/local/share/nginx-provisioning/openapi!%%OPENAPI%%!g;
 }
 

@@ -110,6 +110,30 @@ comment on function prov.operation_fault(text, text, text, text) is
     'An SQL error as the problem that an operation ends with.';
 
 
+-- For a request of its own the gateway would look at this, which knows a key's
+-- scopes; of a user it knows nothing but what his token has said.
+
+create or replace function prov.operation_permitted(ctx jsonb)
+    returns boolean
+    language plpgsql stable
+as $$
+declare
+    permission constant text := ctx ->> 'permission';
+begin
+    return ctx #>> '{principal,kind}' is distinct from 'key'
+        or exists (
+            select from prov.api_keys k
+            where k.id = (ctx #>> '{principal,key}')::uuid
+                and k.scopes::text[] && array['*', permission,
+                    left(permission, strpos(permission, ':')) || '*']);
+end
+$$;
+
+comment on function prov.operation_permitted(jsonb) is
+    'Whether the key that somebody came with still has what was asked for in '
+    'its scopes.';
+
+
 create or replace function prov.operation_run(whose uuid)
     returns boolean
     language plpgsql
@@ -145,6 +169,15 @@ begin
         perform set_config('prov.partner', op.partner::text, true);
         perform prov.operation_finish(whose, 'failed',
             prov.operation_problem(denied.status, denied.body));
+        return false;
+    end if;
+
+    if not prov.operation_permitted(op.ctx) then
+        perform prov.operation_finish(whose, 'failed',
+            prov.operation_problem(403, json_build_object(
+                'code', 'permission_denied', 'detail', format('The API key '
+                    'no longer has the permission "%s".',
+                    op.ctx ->> 'permission'))));
         return false;
     end if;
 

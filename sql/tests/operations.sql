@@ -392,6 +392,10 @@ from (values ('suspended', '{}'::jsonb),
     ('revoked', '{"principal": {"kind": "key", "subject": "k", "key":
       "0194f0a0-0000-7000-8000-00000000000c", "scopes": ["*"]},
       "partner": "00000000-0000-7000-8000-00000000000a"}'),
+    ('narrowed', '{"principal": {"kind": "key", "subject": "k", "key":
+      "0194f0a0-0000-7000-8000-00000000000d", "scopes": ["tenant:*"]},
+      "permission": "tenant:create",
+      "partner": "00000000-0000-7000-8000-00000000000a"}'),
     ('quota', '{}')) as w (why, extra)
 cross join lateral (
     select prov.operation_accept(pg_temp.context(
@@ -419,6 +423,13 @@ update prov.partners set status = 'suspended' where slug = 'alpha';
 select is(pg_temp.halt('suspended'), 'done', 'a partner is suspended');
 update prov.partners set status = 'active' where slug = 'alpha';
 select is(pg_temp.halt('revoked'), 'done', 'a key is revoked');
+insert into prov.api_keys (id, partner, name, scopes, secret_hash)
+values ('0194f0a0-0000-7000-8000-00000000000d',
+    '00000000-0000-7000-8000-00000000000a', 'k', '{tenant:*}', sha256('k'));
+select is(pg_temp.halt('narrowed'), 'next', 'a key is good');
+update prov.api_keys set scopes = '{tenant:read,webhook:*}'
+where id = '0194f0a0-0000-7000-8000-00000000000d';
+select is(pg_temp.halt('narrowed'), 'done', 'and then has not the scope');
 insert into prov.quotas (id, quota, tenants)
 select p.id, count(t.id) + 120, count(t.id)
 from prov.partners p join prov.tenants t on t.partner = p.id
@@ -432,6 +443,8 @@ select results_eq($$
     from halted h, pg_temp.operation('get', h.body) g
     order by h.why
 $$, $$ values
+    ('narrowed', 'failed 1 150/150/50', 'permission_denied',
+     '100 succeeded, 50 failed permission_denied'),
     ('quota', 'failed 1 150/150/50', 'partner_quota_exceeded',
      '100 succeeded, 50 failed partner_quota_exceeded'),
     ('revoked', 'failed 1 150/150/150', 'key_revoked',
@@ -447,7 +460,7 @@ select is(l.body #>> '{data,0,status}' || ' ' || json_array_length(
 from pg_temp.call('partner.operation_list', pg_temp.context('alpha'),
     '{"limit": 2, "status": "failed"}', null) l;
 select is((select count(*) from json_array_elements(n.body -> 'data') o
-    where o ->> 'status' = 'failed'), 5::bigint, 'page by page')
+    where o ->> 'status' = 'failed'), 6::bigint, 'page by page')
 from pg_temp.call('partner.operation_list', pg_temp.context('alpha'),
     '{"limit": 2, "status": "failed"}', null) l,
     pg_temp.call('partner.operation_list', pg_temp.context('alpha'),

@@ -106,7 +106,11 @@ begin
                 else g.tries end,
             step = case when g.verdict = 'next'
                         then coalesce(g.step, j.step) else j.step end,
-            data = coalesce(g.data, j.data),
+            -- what was given back was not begun: see prov.job_bulk()
+            data = case when g.kind = 'bulk' and g.verdict = 'return'
+                then coalesce(j.data, '{}') || jsonb_build_object('attempt',
+                    coalesce((j.data ->> 'attempt')::int, 0) + 1)
+                else coalesce(g.data, j.data) end,
             error = case when g.verdict in ('retry', 'failed')
                          then left(g.log ->> 'error', 1000) end,
             finished_at = case when g.state <> 'waiting' then moment end,

@@ -374,6 +374,37 @@ select is(pg_temp.shown(g.body) || ' ' || (g.body #>> '{errors,0,code}'),
     'failed 1 101/101/1 overloaded', 'and it is told, too')
 from endless e, pg_temp.operation('get', e.body) g;
 
+create temporary table returned as
+select * from pg_temp.bulk(jsonb_build_object('tenants',
+    pg_temp.some('returned', 101)));
+do $$
+declare
+    job record;
+begin
+    set local role prov_worker;
+
+    for i in 1 .. 11 loop
+        select c.id, c.attempt into job
+        from prov.jobs_claim('{"worker": "w", "limit": 64, "per_queue": 8,
+                               "lease": 60}', null, null) c
+        where c.kind = 'bulk'
+        limit 1;
+
+        perform prov.jobs_report(jsonb_build_object('worker', 'w', 'jobs',
+            jsonb_build_array(jsonb_build_object('id', job.id, 'attempt',
+                job.attempt, 'verdict', 'return'))), null, null);
+    end loop;
+
+    reset role;
+    perform set_config('prov.worker', '', true);
+end
+$$;
+select is(j.attempt, 11, 'a part is given back eleven times, not begun')
+from prov.jobs j, returned r
+where j.operation = (r.body ->> 'operation')::uuid;
+select is(pg_temp.slice() || ' ' || pg_temp.slice(), 'next done',
+    'which is no reason to give up');
+
 create temporary table hopeless as
 select * from pg_temp.bulk(jsonb_build_object('tenants',
     pg_temp.some('hopeless', 101)));

@@ -126,6 +126,7 @@ for my $case (
     ["$jobs concurrency 0;",      qr/invalid number "0" in "concurrency", expected 1 to 10000/, 'nothing at a time'],
     ["$jobs per_queue many;",     qr/invalid number "many" in "per_queue", expected 1 to 1000/, 'a number that is none'],
     ["$jobs per_queue 1 2;",      qr/invalid number of arguments in "per_queue"/, 'two numbers'],
+    ["$jobs per_partner 0;",      qr/invalid number "0" in "per_partner", expected 1 to 10000/, 'none of a partner'],
     ["$jobs workers 2;",          qr/unknown directive "workers" in provisioning_jobs, expected database,/, 'an unknown directive'],
 ) {
     my ($inside, $pattern, $name) = @$case;
@@ -137,7 +138,8 @@ refused({ http => "provisioning_jobs { $jobs } provisioning_jobs { $jobs }" },
         qr/"provisioning_jobs" directive is duplicate/, 'jobs twice');
 
 accepted({ http => "provisioning_jobs { $jobs $_ }" }, "provisioning_jobs: $_")
-    for '', 'poll_interval 100ms; lease 25s; concurrency 10000; per_queue 1;';
+    for '', 'poll_interval 100ms; lease 25s; concurrency 10000; per_queue 1; '
+    . 'per_partner 1;';
 
 refused({ http => 'provisioning_issuer test { }' },
         qr/duplicate provisioning_issuer "test": another one stands at/,

@@ -158,6 +158,20 @@ my $workers = $postgres->value(
     "select count(distinct worker) from lab.runs where name = 'bounds'");
 is $workers, 2, 'both workers have worked';
 
+# of a partner with a queue for each, and of others who come after him
+
+$postgres->sql('truncate lab.runs');
+my $greedy = $postgres->partner('acme');
+@jobs = ((map { lab_job($postgres, ms => 60, name => 'bounds',
+                        partner => $greedy) } 1 .. 30),
+         (map { lab_job($postgres, ms => 60, name => 'bounds') } 1 .. 10));
+all_done(@jobs);
+
+my $partner = most("a.worker = b.worker and '$greedy' = all (array(
+    select j.partner::text from prov.jobs j where j.id in (a.job, b.job)))");
+cmp_ok $partner, '<=', 2, "a partner has no more than half ($partner)";
+is scalar(grep { runs($_) != 1 } @jobs), 0, 'and none of his is left undone';
+
 
 # --- parts -------------------------------------------------------------------
 

@@ -7,11 +7,13 @@
 -- with, from index entry to index entry, and looks at 1,000 at most.  One that
 -- another claim is at is passed by, so that one at a time counts its leases.
 -- So is one whose first jobs are all leased, which is nobody's turn: else
--- those that do not answer would take the turns of those that do.
+-- those that do not answer would take the turns of those that do.  And so is
+-- one of a partner who has as many places of this worker as he may: he can
+-- have many queues.
 
 create or replace function prov.jobs_walk(moment timestamptz, after uuid,
-        until uuid, wanted int, most int, per_queue int, out queues uuid[],
-        out kinds text[], out taken uuid[], out busy uuid[], out last uuid,
+        until uuid, wanted int, most int, per_queue int, sated uuid[],
+        out queues uuid[], out kinds text[], out taken uuid[], out busy uuid[], out last uuid,
         out looked int, out next_due timestamptz)
     language plpgsql
 as $$
@@ -25,14 +27,16 @@ begin
             w.n + 1
         from walk w
         cross join lateral (
-            select i.queue, i.kind, i.due
+            select i.queue, i.kind, i.due, i.partner
             from prov.jobs i
             where i.state = 'waiting' and i.queue > w.queue
                 and i.queue <= until
             order by i.queue, i.due, i.id
             limit 1) j
         cross join lateral (
-            select j.due <= moment and exists (
+            select j.due <= moment
+                and (j.partner is null or j.partner <> all (sated))
+                and exists (
                 select
                 from (
                     select i.lease_until
@@ -64,33 +68,40 @@ begin
 end
 $$;
 
-comment on function prov.jobs_walk(timestamptz, uuid, uuid, int, int, int) is
+comment on function prov.jobs_walk(timestamptz, uuid, uuid, int, int, int,
+    uuid[]) is
     'Queues between two that have something due, as many as are wanted, and '
     'locks them for this transaction; which of them another transaction has, '
-    'which have as much under way as they may; where the walk ended, after '
-    'how many; and when something is due in those that have nothing yet.';
+    'which have as much under way as they may, or belong to partners who '
+    'have; where the walk ended, after how many; and when something is due in '
+    'those that have nothing yet.';
 
 
 -- Of a queue the first 256 that are due are looked at, in the order in which
 -- they became so.
 
 create or replace function prov.jobs_lease(worker text, moment timestamptz,
-        until timestamptz, queues uuid[], share int, per_queue int, size int)
-    returns table (id uuid, kind text, attempt int, step int, data text)
+        until timestamptz, queues uuid[], share int, per_queue int, size int,
+        held_by jsonb, per_partner int)
+    returns table (id uuid, kind text, attempt int, step int, data text,
+        partner uuid)
     language plpgsql rows 64
 as $$
 #variable_conflict use_column
 begin
     return query
         with chosen as materialized (
-            select c.id
+            select t.id
+            from (
+            select c.id, c.place, q.n, c.partner, row_number() over (
+                partition by c.partner order by c.place, q.n) as turn
             from unnest(queues) with ordinality as q (queue, n)
             cross join lateral (
-                select r.id, row_number() over () as place
+                select r.id, r.partner, row_number() over () as place
                 from (
-                    select w.id, w.leased
+                    select w.id, w.partner, w.leased
                     from (
-                        select i.id, i.due, i.tenant, i.seq,
+                        select i.id, i.due, i.partner, i.tenant, i.seq,
                             coalesce(i.lease_until > moment, false) as leased
                         from prov.jobs i
                         where i.state = 'waiting' and i.queue = q.queue
@@ -105,7 +116,11 @@ begin
                     limit per_queue) r
                 where not r.leased
                 limit share) c
-            order by c.place, q.n
+            ) t
+            where t.partner is null
+                or t.turn <= per_partner
+                    - coalesce((held_by ->> t.partner::text)::int, 0)
+            order by t.place, t.n
             limit size
         ), held as materialized (
             select j.id
@@ -138,7 +153,8 @@ begin
                              'null'),
                     coalesce(to_json(coalesce(prov.event_text(e),
                                               l.data ->> 'payload')), 'null'))
-                else l.data::text end
+                else l.data::text end,
+            l.partner
         from leased l
         left join prov.webhook_endpoints w
             on l.kind = 'webhook' and w.id = l.queue
@@ -147,9 +163,10 @@ end
 $$;
 
 comment on function prov.jobs_lease(text, timestamptz, timestamptz, uuid[],
-    int, int, int) is
+    int, int, int, jsonb, int) is
     'Leases jobs of these queues: of each at most a share, and no more than '
-    'per_queue together with what is leased already.  Not one whose tenant '
+    'per_queue together with what is leased already; of a partner no more '
+    'than per_partner together with what the worker holds of his.  Not one whose tenant '
     'has an earlier one in the queue that was never tried.  A delivery has '
     'what it needs as its data: the payload is the event''s, or what the job '
     'brings, and null when the event is gone.';
@@ -157,7 +174,8 @@ comment on function prov.jobs_lease(text, timestamptz, timestamptz, uuid[],
 
 create or replace function prov.jobs_claim(request jsonb, params jsonb,
         input jsonb)
-    returns table (id uuid, kind text, attempt int, step int, data text)
+    returns table (id uuid, kind text, attempt int, step int, data text,
+        partner uuid)
     language plpgsql security definer rows 64
 as $$
 declare
@@ -169,12 +187,21 @@ declare
     until     constant timestamptz := moment
         + make_interval(secs => (request ->> 'lease')::float8);
     size      constant int := greatest((request ->> 'limit')::int, 1);
+    most      constant int := coalesce((request ->> 'per_partner')::int, size);
+    held_by   jsonb := coalesce(request -> 'partners', '{}');
+    sated     constant uuid[] := array(
+        select h.key::uuid
+        from jsonb_each_text(held_by) h
+        where h.value::int >= most);
+    leased    record;
+    got       uuid[] := '{}';
     room      int := size;
     share     int;
     n         int;
     walk      record;
     rest      record;
     dead      uuid[];
+    cut       boolean;
     next_due  timestamptz;
     ignored   text;
 begin
@@ -184,13 +211,14 @@ begin
     ignored := set_config('prov.worker', 'on', true);
 
     walk := prov.jobs_walk(moment, after,
-        'ffffffff-ffff-ffff-ffff-ffffffffffff', room, 1000, per_queue);
+        'ffffffff-ffff-ffff-ffff-ffffffffffff', room, 1000, per_queue, sated);
 
     if cardinality(walk.queues) < room and walk.looked < 1000
        and after <> nobody
     then
         rest := prov.jobs_walk(moment, nobody, after,
-            room - cardinality(walk.queues), 1000 - walk.looked, per_queue);
+            room - cardinality(walk.queues), 1000 - walk.looked, per_queue,
+            sated);
 
         walk.queues := walk.queues || rest.queues;
         walk.kinds := walk.kinds || rest.kinds;
@@ -201,6 +229,8 @@ begin
         walk.last := case when rest.looked > 0 then rest.last
                           else walk.last end;
     end if;
+
+    cut := cardinality(walk.queues) >= room or walk.looked >= 1000;
 
     if 'webhook' = any (walk.kinds) then
         dead := prov.webhooks_cancel(moment, walk.queues, walk.kinds);
@@ -218,26 +248,57 @@ begin
     loop
         exit when walk.queues = '{}';
 
-        return query
-            select l.* from prov.jobs_lease(worker, moment, until,
-                walk.queues, least(share, per_queue), per_queue, room) l;
+        n := 0;
 
-        get diagnostics n = row_count;
+        for leased in
+            select l.* from prov.jobs_lease(worker, moment, until,
+                walk.queues, least(share, per_queue), per_queue, room,
+                held_by, most) l
+        loop
+            id := leased.id;
+            kind := leased.kind;
+            attempt := leased.attempt;
+            step := leased.step;
+            data := leased.data;
+            partner := leased.partner;
+            got := got || partner;
+            n := n + 1;
+
+            return next;
+        end loop;
 
         room := room - n;
 
         exit when room = 0 or n = 0 or share >= per_queue;
 
         share := per_queue;
+
+        -- what he has got counts when there is more to be had
+
+        select held_by || coalesce(jsonb_object_agg(g.partner, g.n
+            + coalesce((held_by ->> g.partner::text)::int, 0)), '{}')
+        into held_by
+        from (
+            select u.partner, count(*) as n
+            from unnest(got) as u (partner)
+            where u.partner is not null
+            group by u.partner) g;
+
+        got := '{}';
     end loop;
 
     -- when to come again: at once when there may be more; where nothing was
     -- leased, also for what was given back for a while
 
+    id := null;
     kind := '';
+    attempt := null;
+    partner := null;
     data := json_build_object('after', walk.last);
 
-    if room = 0 or walk.looked >= 1000 or dead is not null then
+    step := null;
+
+    if room = 0 or cut or dead is not null then
         step := 0;
     else
         next_due := least(walk.next_due, (
@@ -274,7 +335,8 @@ $$;
 
 comment on function prov.jobs_claim(jsonb, jsonb, jsonb) is
     'Leases jobs to a worker: {"worker", "limit", "per_queue", "lease" (s), '
-    '"after" (queue)}.  The last row is none: its step are the milliseconds '
+    '"after" (queue), "per_partner", "partners" (how many jobs of each the '
+    'worker has)}.  The last row is none: its step are the milliseconds '
     'until something is due (0: there may be more, null: nothing is), its '
     'data the queue that the next claim goes on after.';
 

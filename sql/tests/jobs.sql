@@ -306,6 +306,45 @@ select is(string_agg(right(queue::text, 1) || ' ' || state || ' '
         '3 waiting false false', 'that is cancelled')
 from prov.jobs;
 
+-- a partner with many queues leaves something to others
+
+select pg_temp.none() \g /dev/null
+insert into prov.jobs (id, kind, queue, partner)
+select prov.uuid7(), 'test', pg_temp.queue(q), pg_temp.queue(case
+    when q = 20 then 2 else 1 end)
+from generate_series(1, 20) q, generate_series(1, 4);
+
+create function pg_temp.partners(size int, partners jsonb)
+    returns text
+    language plpgsql
+as $$
+declare
+    got text;
+begin
+    set local role prov_worker;
+    select string_agg(format('%s:%s', p, n), ' ' order by p) into got
+    from (
+        select right(c.partner::text, 1) as p, count(*) as n
+        from prov.jobs_claim(jsonb_build_object('worker', 'w', 'limit', size,
+            'per_queue', 4, 'lease', 60, 'per_partner', 6, 'partners',
+            partners), null, null) c
+        where c.kind <> ''
+        group by c.partner) g;
+    reset role;
+    update prov.jobs set lease_until = null;
+    return got;
+end
+$$;
+
+select is(pg_temp.partners(64, '{}'), '1:6 2:4',
+    'a partner gets as many as he may, from however many queues');
+select is(pg_temp.partners(64,
+    '{"00000000-0000-7000-9000-000000000001": 4}'), '1:2 2:4',
+    'less what the worker has of his');
+select is(pg_temp.partners(2,
+    '{"00000000-0000-7000-9000-000000000001": 6}'), '2:2',
+    'and who has as many is no one''s turn');
+
 -- what a claim costs the waiting
 
 select is(current_setting('synchronous_commit'), 'off',

@@ -101,9 +101,11 @@ prov_job_sql_done(prov_job_t *job, PGresult *result)
     ngx_int_t  ms;
     ngx_str_t  id;
 
-    ngx_queue_remove(&job->queue);
-    prov_jobs.nrunning--;
+    prov_job_over(job);
     prov_job_destroy(job);
+
+    /* others of its partner may have waited for that */
+    prov_jobs.wanted = 1;
 
     if (result && PQntuples(result) == 1 && PQnfields(result) == 3
         && !PQgetisnull(result, 0, 2) && prov_jobs.conf->ran)

@@ -70,6 +70,10 @@ prov_jobs_init_worker(ngx_cycle_t *cycle, prov_jobs_conf_t *jobs)
     workers = (ngx_process == NGX_PROCESS_WORKER && ccf->worker_processes > 0)
               ? ccf->worker_processes : 1;
 
+    if (prov_jobs_partners_init(cycle, jobs->concurrency) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     prov_jobs.poll = jobs->poll_interval * workers;
     prov_jobs.conf = jobs;
 

@@ -9,6 +9,7 @@
 #define _PROV_JOBS_H_INCLUDED_
 
 
+#include "base/prov_id.h"
 #include "base/prov_json.h"
 #include "db/prov_db.h"
 #include "http/prov_http.h"
@@ -56,6 +57,7 @@ struct prov_job_s {
 
     /* src/jobs' own */
 
+    u_char                   partner[PROV_ID_LEN];  /* while owned is set */
     prov_job_driver_t       *driver;       /* NULL: the database runs it */
     prov_http_request_t     *http;         /* while it is under way */
     prov_db_query_t         *query;        /* the same */
@@ -63,6 +65,7 @@ struct prov_job_s {
     ngx_str_t                log;          /* what follows it there */
     ngx_queue_t              queue;        /* in one of prov_jobs_t's */
     unsigned                 plain:1;      /* reported without its log */
+    unsigned                 owned:1;      /* has a partner, who is counted */
 };
 
 
@@ -96,6 +99,7 @@ struct prov_jobs_conf_s {
     ngx_msec_t               lease;
     ngx_uint_t               concurrency;   /* of a worker */
     ngx_uint_t               per_queue;     /* of all hosts */
+    ngx_uint_t               per_partner;   /* of a worker */
     ngx_uint_t               claim;         /* statement */
     ngx_uint_t               report;        /* statement */
     ngx_uint_t               run;           /* statement */

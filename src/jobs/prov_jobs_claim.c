@@ -88,7 +88,8 @@ prov_claim_send(ngx_uint_t limit)
 
     conf = prov_jobs.conf;
 
-    prov_jobs.claim_text = ngx_alloc(PROV_CLAIM_FRAME + prov_jobs.name.len,
+    prov_jobs.claim_text = ngx_alloc(PROV_CLAIM_FRAME + prov_jobs.name.len
+                                     + prov_jobs_partners_len(),
                                      prov_jobs.log);
     if (prov_jobs.claim_text == NULL) {
         return NGX_ERROR;
@@ -109,6 +110,8 @@ prov_claim_send(ngx_uint_t limit)
                     "{\"worker\":%V,\"limit\":%ui,\"per_queue\":%ui,"
                     "\"lease\":%M", &prov_jobs.name, limit, conf->per_queue,
                     conf->lease / 1000);
+
+    p = prov_jobs_partners_write(p);
 
     if (prov_jobs.after_len) {
         p = ngx_sprintf(p, ",\"after\":\"%*s\"", prov_jobs.after_len,

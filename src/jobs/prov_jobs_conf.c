@@ -34,6 +34,8 @@ static char *prov_jobs_set_lease(ngx_conf_t *cf, prov_jobs_conf_t *jobs);
 static char *prov_jobs_set_concurrency(ngx_conf_t *cf,
     prov_jobs_conf_t *jobs);
 static char *prov_jobs_set_per_queue(ngx_conf_t *cf, prov_jobs_conf_t *jobs);
+static char *prov_jobs_set_per_partner(ngx_conf_t *cf,
+    prov_jobs_conf_t *jobs);
 static char *prov_jobs_time(ngx_conf_t *cf, ngx_msec_t min, ngx_msec_t max,
     const char *range, ngx_msec_t *time);
 static char *prov_jobs_number(ngx_conf_t *cf, ngx_uint_t max,
@@ -48,6 +50,7 @@ static prov_jobs_directive_t  prov_jobs_directives[] = {
     { ngx_string("lease"), prov_jobs_set_lease },
     { ngx_string("concurrency"), prov_jobs_set_concurrency },
     { ngx_string("per_queue"), prov_jobs_set_per_queue },
+    { ngx_string("per_partner"), prov_jobs_set_per_partner },
 
     { ngx_null_string, NULL }
 };
@@ -100,6 +103,10 @@ prov_jobs_block(ngx_conf_t *cf, prov_jobs_conf_t **jobs)
         return NGX_CONF_ERROR;
     }
 
+    if (conf->per_partner == 0) {
+        conf->per_partner = (conf->concurrency + 1) / 2;
+    }
+
     *jobs = conf;
 
     return NGX_CONF_OK;
@@ -147,8 +154,8 @@ prov_jobs_directive(ngx_conf_t *cf, ngx_command_t *dummy, void *data)
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown directive \"%V\" in provisioning_jobs, "
-                       "expected database, poll_interval, lease, concurrency "
-                       "or per_queue", &value[0]);
+                       "expected database, poll_interval, lease, "
+                       "concurrency, per_queue or per_partner", &value[0]);
 
     return NGX_CONF_ERROR;
 }
@@ -200,6 +207,13 @@ static char *
 prov_jobs_set_per_queue(ngx_conf_t *cf, prov_jobs_conf_t *jobs)
 {
     return prov_jobs_number(cf, 1000, &jobs->per_queue);
+}
+
+
+static char *
+prov_jobs_set_per_partner(ngx_conf_t *cf, prov_jobs_conf_t *jobs)
+{
+    return prov_jobs_number(cf, 10000, &jobs->per_partner);
 }
 
 
@@ -288,7 +302,7 @@ prov_jobs_statements(prov_jobs_conf_t *jobs)
     ngx_int_t  claim, report, run;
 
     static ngx_str_t  claim_text = ngx_string(
-        "select j.id, j.kind, j.attempt, j.step, j.data "
+        "select j.id, j.kind, j.attempt, j.step, j.data, j.partner "
         "from prov.jobs_claim($1, $2, $3) j");
 
     static ngx_str_t  report_text = ngx_string(

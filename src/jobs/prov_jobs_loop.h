@@ -37,6 +37,9 @@
 #define PROV_JOBS_HOLD          500     /* ms */
 
 
+typedef struct prov_jobs_partner_s  prov_jobs_partner_t;
+
+
 /* per worker; one */
 
 typedef struct {
@@ -50,6 +53,9 @@ typedef struct {
     ngx_queue_t              reported;  /* in the report under way */
     ngx_uint_t               nrunning;
     ngx_uint_t               nfinished; /* on the other two */
+
+    prov_jobs_partner_t     *partners;  /* whose are under way */
+    ngx_uint_t               npartners;
 
     prov_db_query_t         *claim;     /* under way */
     u_char                  *claim_text;
@@ -89,9 +95,17 @@ void prov_jobs_hold(void);
 /* prov_jobs_claim.c: from the database to a job */
 void prov_jobs_claim(void);
 
+/* prov_jobs_partners.c: whose jobs are under way */
+ngx_int_t prov_jobs_partners_init(ngx_cycle_t *cycle, ngx_uint_t concurrency);
+void prov_jobs_partners_add(prov_job_t *job);
+void prov_jobs_partners_drop(prov_job_t *job);
+size_t prov_jobs_partners_len(void);
+u_char *prov_jobs_partners_write(u_char *p);
+
 /* prov_jobs_run.c: a job's life in this worker */
 prov_job_t *prov_job_create(PGresult *result, int row);
 void prov_job_start(prov_job_t *job);
+void prov_job_over(prov_job_t *job);
 void prov_job_finish(prov_job_t *job, prov_job_verdict_e verdict);
 void prov_job_destroy(prov_job_t *job);
 

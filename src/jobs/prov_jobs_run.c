@@ -59,6 +59,11 @@ prov_job_create(PGresult *result, int row)
     job->step = step;
     job->driver = prov_job_driver(&job->kind);
 
+    if (PQgetlength(result, row, 5) == PROV_ID_LEN) {
+        ngx_memcpy(job->partner, PQgetvalue(result, row, 5), PROV_ID_LEN);
+        job->owned = 1;
+    }
+
     if (job->driver && prov_job_data(job, result, row) != NGX_OK) {
         prov_job_destroy(job);
         return NULL;
@@ -125,6 +130,7 @@ prov_job_start(prov_job_t *job)
 {
     ngx_queue_insert_tail(&prov_jobs.running, &job->queue);
     prov_jobs.nrunning++;
+    prov_jobs_partners_add(job);
 
     if (ngx_exiting) {
         /* claimed before the worker was asked to leave */
@@ -189,6 +195,17 @@ prov_job_answered(prov_http_request_t *request)
 }
 
 
+/* It leaves room for others. */
+
+void
+prov_job_over(prov_job_t *job)
+{
+    ngx_queue_remove(&job->queue);
+    prov_jobs.nrunning--;
+    prov_jobs_partners_drop(job);
+}
+
+
 /* What was answered is in the report by now, and not needed any more. */
 
 void
@@ -196,8 +213,7 @@ prov_job_finish(prov_job_t *job, prov_job_verdict_e verdict)
 {
     ngx_int_t  rc;
 
-    ngx_queue_remove(&job->queue);
-    prov_jobs.nrunning--;
+    prov_job_over(job);
 
     rc = prov_job_report(job, verdict);
 

@@ -14,7 +14,8 @@ package Provisioning::Test::Jobs;
 # jobs_block's options are the directives of provisioning_jobs; outbound is
 # what stands in provisioning_outbound, pool in the database's block.  A
 # lab_job takes ms, has parts (with a pause of wait ms between them), waits in
-# a queue of its own unless queue is given, is due in so many seconds.  What
+# a queue of its own unless queue is given, is a partner's if one is given, is
+# due in so many seconds.  What
 # has run, when and how often is in lab.runs; so many at a time, in lab.most.
 # jobs_follow($postgres) has each new tenant leave one, named by its
 # external_id.
@@ -85,11 +86,13 @@ alter function prov.job_lab(prov.jobs) owner to postgres;
 
 grant execute on function prov.job_lab(prov.jobs) to prov_api;
 
-create function lab.job(id uuid, name text, data jsonb, queue uuid, secs float8)
+create function lab.job(id uuid, name text, data jsonb, queue uuid, secs float8,
+        partner uuid default null)
     returns void language plpgsql security definer as $$
 begin
-    insert into prov.jobs (id, kind, queue, data, due)
-    values (id, 'lab', queue, data || jsonb_build_object('name', name),
+    insert into prov.jobs (id, kind, queue, partner, data, due)
+    values (id, 'lab', queue, partner,
+        data || jsonb_build_object('name', name),
         now() + make_interval(secs => secs));
 end $$;
 
@@ -123,8 +126,8 @@ sub lab_job {
         . "'ms', ?::int, 'parts', ?::int, 'wait', ?::int, 'raise', ?::text))",
         @o{qw(ms parts wait raise)});
 
-    $postgres->sql('select lab.job(?, ?, ?, ?, ?)', $id, $o{name}, $data,
-        $o{queue} || $id, $o{due} || 0);
+    $postgres->sql('select lab.job(?, ?, ?, ?, ?, ?)', $id, $o{name}, $data,
+        $o{queue} || $id, $o{due} || 0, $o{partner});
 
     return $id;
 }

@@ -172,7 +172,8 @@ sub beside {
     events($quiet->nginx_of, 'hanging', ['initech'], 100);
 
     my $gateway = Bench::Gateway->start($database, $workers, @outbound,
-        [qr/(?<=\s)timeout +15s;/ => 'timeout 15s; breaker off;']);
+        [qr/(?<=\s)timeout +15s;/ => 'timeout 15s; breaker off;'],
+        [qr/per_partner +32;/ => 'per_partner 64;']);
     my $most = 64 * $workers;
     wait_until('all jobs that may be under way hang', sub {
         $postgres->value('select count(*) from prov.jobs'

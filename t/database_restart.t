@@ -11,7 +11,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
 
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 
 my $TENANTS = '/api/provisioning/tenants';
 my @crash = (qr/terminated by signal 9/, qr/FATAL:  the database system is in /,
@@ -159,6 +159,7 @@ is create($nginx)->status, 201, 'and after an immediate shutdown, too';
 $postgres->sql('select pg_terminate_backend(pid) from pg_stat_activity where'
     . " usename = 'prov_partner'");
 wait_until 'the sessions have gone', sub { !$postgres->backends('prov_partner') };
+sleep 0.5;    # and the worker has been told
 is create($nginx)->status, 201,
     'after an administrator has ended idle sessions new ones are opened';
 

@@ -339,6 +339,7 @@ prov_jobs_abandon(void)
         + prov_jobs_drop(&prov_jobs.reported);
 
     prov_jobs.nrunning = 0;
+    prov_jobs.npartners = 0;
     prov_jobs.nfinished = 0;
 
     if (prov_jobs.look.timer_set) {

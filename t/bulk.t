@@ -230,4 +230,42 @@ is $r->status, 201, 'a thousand are tried at once'
 is $r->json->{resource}{created}, 1000, 'and would be made';
 is rows(), $rows + 100, 'and are not';
 
+
+# What is answered before it is done has a bound, too, which no number of
+# requests at a time gets past
+
+sub later {
+    my ($n, %headers) = @_;
+    return bulk([map { tenant() } 1 .. $n],
+        headers => { Prefer => 'respond-async', %headers });
+}
+
+$postgres->sql(q{insert into prov.operations (id, partner, operation, ctx)
+    select gen_random_uuid(), p.id, 'tenant_bulk', '{}'
+    from prov.partners p, generate_series(1, 98) where p.slug = 'acme'});
+
+%told = ();
+$told{$_}++ for map { split / /, $_->finish } map {
+    my $n = $_;
+    background(sub { join ' ', map { later($n)->status } 1 .. 4 });
+} 1, 1, 1, 101;
+is_deeply \%told, { 202 => 2, 429 => 14 },
+    'a partner has at most 100 operations that are not over';
+
+my @key = ('Idempotency-Key' => 'one-too-many');
+$r = later(1, @key);
+is $r->status . ' ' . $r->code, '429 too_many_operations',
+    'one too many is refused';
+is_deeply [$r->header('Retry-After'), $r->json->{limit}], [10, 100],
+    'and told how many there may be, and when to come again';
+is bulk([tenant()])->status, 201, 'what is made at once is not concerned';
+is bulk([tenant()], token => token(partner => 'globex'),
+    headers => { Prefer => 'respond-async' })->status, 202,
+    'nor are other partners';
+
+$postgres->sql(q{update prov.operations set status = 'succeeded'
+    where id = (select min(id::text)::uuid from prov.operations)});
+is later(1, @key)->status, 202, 'when one is over there is room, also for a'
+    . ' key that was refused';
+
 done_testing;

@@ -50,6 +50,16 @@ is_example 'operation_retry 202 again', ask(POST => "$path/retry");
 is_example 'operation_cancel 200 cancelled',
     ask(POST => accepted() . '/cancel');
 
+# as many as there may be
+
+$postgres->sql(q{insert into prov.operations (id, partner, operation, ctx)
+    select gen_random_uuid(), p.id, 'tenant_bulk', '{}'
+    from prov.partners p, generate_series(1, 100) where p.slug = 'acme'});
+is_example 'TooManyOperations', ask(POST => "$API/tenants/bulk",
+    headers => { Prefer => 'respond-async' },
+    json => { tenants => [{ client_name => 'Acme',
+        email => unique_email() }] });
+
 is_deeply [$examples->left], [], 'no example is left out';
 
 done_testing;

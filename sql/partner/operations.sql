@@ -263,6 +263,13 @@ begin
         return;
     end if;
 
+    select m.status, m.body, m.headers into status, body, headers
+    from prov.operation_too_many(op.partner) m;
+
+    if status is not null then
+        return;
+    end if;
+
     update prov.operation_items as i
     set state = 'waiting', status = null, problem = null
     where i.operation = op.id and i.state in ('failed', 'cancelled');

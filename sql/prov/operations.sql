@@ -155,6 +155,46 @@ comment on function prov.operation_queue(prov.operations) is
     'Makes the job that does an operation, or what is left of it.';
 
 
+-- Counted one after the other, so that nobody counts too few, and by an index
+-- of each status, so that nothing is looked at that is over.
+
+create or replace function prov.operation_too_many(owner uuid,
+        out status int, out body json, out headers jsonb)
+    language plpgsql
+as $$
+declare
+    most constant int := coalesce(nullif(
+        current_setting('prov.operation_limit', true), ''), '100');
+    open int;
+begin
+    perform pg_advisory_xact_lock(hashtextextended(owner::text, 5120));
+
+    select count(*) into open
+    from (values ('pending'), ('running')) as s (status)
+    cross join lateral (
+        select
+        from prov.operations o
+        where o.partner = owner and o.status = s.status
+            and o.status is not null
+        limit most) o;
+
+    if open >= most then
+        status := 429;
+        body := json_build_object('code', 'too_many_operations', 'detail',
+            format('You have %s operations that are not over, which is as '
+                   'many as there may be. Try again when one is.', most),
+            'limit', most);
+        headers := '{"Retry-After": "10"}';
+    end if;
+end
+$$;
+
+comment on function prov.operation_too_many(uuid) is
+    'What to answer when a partner has as many operations under way as it '
+    'may; nulls when there is room for one, which is the caller''s until its '
+    'transaction ends.';
+
+
 create or replace function prov.operation_accept(ctx jsonb, items jsonb[],
         atomic boolean, out status int, out body json, out headers jsonb)
     language plpgsql
@@ -164,6 +204,13 @@ declare
     total  constant int := cardinality(items);
     op     prov.operations;
 begin
+    select m.status, m.body, m.headers into status, body, headers
+    from prov.operation_too_many((ctx ->> 'partner')::uuid) m;
+
+    if status is not null then
+        return;
+    end if;
+
     -- What will be made has its id from now on: whatever is repeated makes
     -- the same.
 
@@ -197,7 +244,7 @@ $$;
 
 comment on function prov.operation_accept(jsonb, jsonb[], boolean) is
     'Takes on to make tenants, and answers 202: who has asked is remembered, '
-    'and so is each of them.';
+    'and so is each of them.  Or 429, when the partner has too many.';
 
 
 -- What is left of an operation that is stopped was not begun: of one that is

@@ -35,6 +35,7 @@ sub run {
     subtest 'the outcome of a mutation' => \&outcome;
     subtest 'reading waits for nobody' => \&readers;
     subtest 'quotas of tenants' => \&quotas;
+    subtest 'the last place for an operation' => \&operations;
 }
 
 # The role's own limits are too short for a machine that is busy elsewhere.
@@ -444,6 +445,36 @@ sub quotas {
     $admin->commit;
     is answer($sth)->{status}, 200, 'and comes';
     is $counted->(), 2, 'and does not count it';
+}
+
+# two that want the last place
+
+sub operations {
+    my ($a, $b, $other) = (session(), session(), session());
+    my $accept = sub { call($_[0], 'partner.tenant_bulk', context($_[1],
+        operation => 'tenant_bulk', prefer => { respond_async => \1 }),
+        { tenants => [{ client_name => 'N',
+            email => uuid() . '@example.com' }] }) };
+
+    $_->do("set prov.operation_limit = '2'") for $a, $b, $other;
+    is answer($accept->($a, 'alpha'))->{status}, 202, 'there is room for two';
+
+    $a->begin_work;
+    is answer($accept->($a, 'alpha'))->{status}, 202, 'one takes the last place';
+    my $sth = $accept->($b, 'alpha');
+    ok waits($b), 'another waits for what becomes of it';
+    is answer($accept->($other, 'beta'))->{status}, 202,
+        'another partner does not';
+    $a->rollback;
+    is answer($sth)->{status}, 202, 'and gets it when it is given back';
+
+    $_->do("set prov.operation_limit = '3'") for $a, $b;
+    $a->begin_work;
+    is answer($accept->($a, 'alpha'))->{status}, 202, 'one takes the next';
+    my $late = $accept->($b, 'alpha');
+    ok waits($b), 'another waits again';
+    $a->commit;
+    is answer($late)->{status}, 429, 'and does not get it when it is kept';
 }
 
 1;

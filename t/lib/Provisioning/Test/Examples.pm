@@ -52,7 +52,8 @@ our %subjects = (
         document   => 'partner',
         operations => [qw(operation_list operation_get operation_item_list
             operation_cancel operation_retry)],
-        errors     => [qw(OperationNotFound OperationTransition)],
+        errors     => [qw(OperationNotFound OperationTransition
+            TooManyOperations)],
     },
     configuration => {
         document   => 'partner',

@@ -25,8 +25,8 @@ my $seed = defined $ENV{SEED} ? $ENV{SEED} : time;
 my @auth = grep { $_ ne 'auth/prov_auth_sign' }
            map { m{(auth/[^/]+)\.c$} } glob "$root/src/auth/*.c";
 
-compile(qw(base/prov_json* t/unit/auth_shim.c t/unit/http_shim.c
-           t/unit/tap.c), @auth);
+compile(qw(base/prov_conf* base/prov_json* t/unit/auth_shim.c
+           t/unit/http_shim.c t/unit/tap.c), @auth);
 tap('auth_remote_unit', build('t/unit/auth_remote_unit.c'), $seed);
 
 diag("SEED=$seed repeats it")

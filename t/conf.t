@@ -9,39 +9,9 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
+use Provisioning::Test::Configuration;
 
-# nothing may connect to it: "nginx -t" is not a worker
-my $nginx = nginx(server_address => '127.0.0.1:1', start => 0,
-                  database => '');
-
-
-# Each error names the file and a line, or the document.
-
-sub refused {
-    my ($pieces, $pattern, $name) = @_;
-
-    my ($ok, $said) = $nginx->test(%$pieces);
-
-    ok !$ok, "$name is refused";
-    like $said, $pattern, "$name: the message says what is wrong";
-    like $said, qr/\[emerg\].*(?:test\.conf:\d+)/,
-        "$name: the message says where";
-
-    return;
-}
-
-
-sub accepted {
-    my ($pieces, $name) = @_;
-
-    my ($ok, $said) = $nginx->test(%$pieces);
-
-    ok $ok, "$name is accepted" or diag $said;
-
-    return;
-}
-
-
+my $nginx = tested();
 
 my $server = 'server unix:/run/postgresql;';
 my $conninfo = 'conninfo "dbname=d user=u";';
@@ -80,7 +50,7 @@ for my $case (
     ["$server connections 1 depth=2;", qr/expected "reads=number", "writes=number", "lists=number" or "pipeline=number"/, 'a wrong parameter of connections'],
     ["$server connections 4 writes=5;", qr/invalid number "5" in "connections", expected 1 to 4/, 'more for writes than there are'],
     ["$server connections 4 reads=1 reads=2;", qr/"reads=" is duplicate/, 'a share said twice'],
-    ["$server share_commits maybe;", qr/invalid value "maybe" in "share_commits", expected "on" or "off"/, 'share_commits of neither on nor off'],
+    ["$server share_commits maybe;", qr/invalid value "maybe" in "share_commits" directive, it must be "on" or "off"/, 'share_commits of neither on nor off'],
     ["$server share_transactions 0;", qr/invalid number "0" in "share_transactions", expected 1 to 64/, 'transactions of nobody'],
     ["$server share_transactions on;", qr/invalid number "on" in "share_transactions"/, 'a number that is none'],
     ["$server connections 1 pipeline=0;", qr/invalid number "0" in "connections"/, 'a pipeline of none'],

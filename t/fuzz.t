@@ -22,8 +22,8 @@ use Unit;
 my @auth = grep { $_ ne 'auth/prov_auth_sign' }
            map { m{(auth/[^/]+)\.c$} } glob "$root/src/auth/*.c";
 
-compile(qw(base/prov_json* request/prov_request_value t/unit/auth_shim.c
-           t/unit/http_shim.c),
+compile(qw(base/prov_conf* base/prov_json* request/prov_request_value
+           t/unit/auth_shim.c t/unit/http_shim.c),
         @auth);
 
 replay("t/fuzz/${_}_fuzz.c", $_) for qw(jwt token apikey value);

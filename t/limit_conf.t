@@ -9,36 +9,9 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
+use Provisioning::Test::Configuration;
 
-# nothing may connect to it: "nginx -t" is not a worker
-my $nginx = nginx(server_address => '127.0.0.1:1', start => 0,
-                  database => '');
-
-
-sub refused {
-    my ($pieces, $pattern, $name) = @_;
-
-    my ($ok, $said) = $nginx->test(%$pieces);
-
-    ok !$ok, "$name is refused";
-    like $said, $pattern, "$name: the message says what is wrong";
-    like $said, qr/\[emerg\].*(?:test\.conf:\d+)/,
-        "$name: the message says where";
-
-    return;
-}
-
-
-sub accepted {
-    my ($pieces, $name) = @_;
-
-    my ($ok, $said) = $nginx->test(%$pieces);
-
-    ok $ok, "$name is accepted" or diag $said;
-
-    return;
-}
-
+my $nginx = tested();
 
 for my $case (
     ['x',         qr/invalid number of arguments in "provisioning_limit_zone"/, 'no size'],

@@ -17,8 +17,10 @@ static char *prov_auth_conf_loaded(ngx_conf_t *cf, prov_auth_block_t *block,
 /* key file [kid=name] [alg=RS256]; */
 
 char *
-prov_auth_conf_key(ngx_conf_t *cf, prov_auth_block_t *block)
+prov_auth_conf_key(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
+    prov_auth_block_t *block = data;
+
     ngx_int_t          rc;
     ngx_str_t         *value;
     prov_auth_hint_t   hint;
@@ -49,8 +51,10 @@ prov_auth_conf_key(ngx_conf_t *cf, prov_auth_block_t *block)
 /* jwks file; */
 
 char *
-prov_auth_conf_jwks(ngx_conf_t *cf, prov_auth_block_t *block)
+prov_auth_conf_jwks(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
+    prov_auth_block_t *block = data;
+
     ngx_int_t   rc;
     ngx_str_t  *value;
 
@@ -69,8 +73,10 @@ prov_auth_conf_jwks(ngx_conf_t *cf, prov_auth_block_t *block)
 /* secret file [kid=name] alg=HS256; */
 
 char *
-prov_auth_conf_secret(ngx_conf_t *cf, prov_auth_block_t *block)
+prov_auth_conf_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
+    prov_auth_block_t *block = data;
+
     ngx_int_t          rc;
     ngx_str_t         *value;
     prov_auth_hint_t   hint;
@@ -97,8 +103,10 @@ prov_auth_conf_secret(ngx_conf_t *cf, prov_auth_block_t *block)
 /* signer name; */
 
 char *
-prov_auth_conf_signer(ngx_conf_t *cf, prov_auth_block_t *block)
+prov_auth_conf_signer(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
+    prov_auth_block_t *block = data;
+
     ngx_str_t            *value, *audience;
     ngx_uint_t            i;
     prov_auth_hint_t      hint;

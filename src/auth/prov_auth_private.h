@@ -139,7 +139,6 @@ typedef struct {
     prov_auth_issuer_t  *issuer;
     prov_auth_loader_t   loader;
     ngx_array_t         *signers;   /* prov_auth_signer_t * */
-    ngx_uint_t           seen;      /* mask of the directives met */
 } prov_auth_block_t;
 
 
@@ -192,11 +191,17 @@ ngx_int_t prov_auth_jwk_string(prov_auth_loader_t *loader, json_t *jwk,
     const char *name, ngx_str_t *value);
 
 
-/* directives */
-char *prov_auth_conf_key(ngx_conf_t *cf, prov_auth_block_t *block);
-char *prov_auth_conf_jwks(ngx_conf_t *cf, prov_auth_block_t *block);
-char *prov_auth_conf_secret(ngx_conf_t *cf, prov_auth_block_t *block);
-char *prov_auth_conf_signer(ngx_conf_t *cf, prov_auth_block_t *block);
+/* directives of provisioning_issuer; data is its prov_auth_block_t */
+char *prov_auth_conf_iss(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
+char *prov_auth_conf_audience(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
+char *prov_auth_conf_algorithms(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *data);
+char *prov_auth_conf_claim(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
+char *prov_auth_conf_leeway(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
+char *prov_auth_conf_key(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
+char *prov_auth_conf_jwks(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
+char *prov_auth_conf_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
+char *prov_auth_conf_signer(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
 char *prov_auth_conf_bind(ngx_conf_t *cf, prov_auth_issuer_t *issuer);
 char *prov_auth_conf_refuse(ngx_conf_t *cf, prov_auth_issuer_t *issuer,
     const char *what);

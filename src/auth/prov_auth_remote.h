@@ -123,8 +123,9 @@ typedef struct {
 
 
 /* prov_auth_remote_conf.c: directives */
-char *prov_auth_conf_jwks_uri(ngx_conf_t *cf, prov_auth_block_t *block);
-char *prov_auth_conf_discovery(ngx_conf_t *cf, prov_auth_block_t *block);
+char *prov_auth_conf_jwks_uri(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
+char *prov_auth_conf_discovery(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *data);
 char *prov_auth_conf_remote(ngx_conf_t *cf, prov_auth_issuer_t *issuer);
 
 /*

@@ -47,8 +47,10 @@ static prov_auth_parameter_t  prov_auth_parameters[] = {
 /* jwks_uri url [refresh=time] [timeout=time] [cooldown=time] [keep=time]; */
 
 char *
-prov_auth_conf_jwks_uri(ngx_conf_t *cf, prov_auth_block_t *block)
+prov_auth_conf_jwks_uri(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
+    prov_auth_block_t *block = data;
+
     ngx_str_t           *value;
     prov_auth_source_t  *source;
 
@@ -68,8 +70,10 @@ prov_auth_conf_jwks_uri(ngx_conf_t *cf, prov_auth_block_t *block)
 /* discovery on | url [the same]; "iss" may still be to come */
 
 char *
-prov_auth_conf_discovery(ngx_conf_t *cf, prov_auth_block_t *block)
+prov_auth_conf_discovery(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
+    prov_auth_block_t *block = data;
+
     ngx_str_t           *value;
     prov_auth_source_t  *source;
 

@@ -6,6 +6,7 @@
 
 #include "auth/prov_auth_signer.h"
 #include "auth/prov_auth_private.h"
+#include "base/prov_conf.h"
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -18,12 +19,12 @@
 #define PROV_AUTH_SIGNER_LONGEST   3600
 
 
-static char *prov_auth_signer_directive(ngx_conf_t *cf, ngx_command_t *dummy,
+static char *prov_auth_signer_text(ngx_conf_t *cf, ngx_command_t *cmd,
     void *data);
-static char *prov_auth_signer_text(ngx_conf_t *cf, ngx_str_t *text);
-static char *prov_auth_signer_lifetime(ngx_conf_t *cf,
-    prov_auth_signer_t *signer);
-static char *prov_auth_signer_key(ngx_conf_t *cf, prov_auth_signer_t *signer);
+static char *prov_auth_signer_lifetime(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *data);
+static char *prov_auth_signer_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *data);
 static char *prov_auth_signer_load(ngx_conf_t *cf, ngx_str_t *file,
     prov_auth_signer_key_t *key);
 static EVP_PKEY *prov_auth_signer_public(EVP_PKEY *private);
@@ -34,12 +35,24 @@ static char *prov_auth_signer_finish(ngx_conf_t *cf,
 static void prov_auth_signer_cleanup(void *data);
 
 
+static prov_conf_directive_t  prov_auth_signer_directives[] = {
+
+    { ngx_string("iss"), 1, 1, 0, prov_auth_signer_text,
+      offsetof(prov_auth_signer_t, iss), NULL },
+    { ngx_string("audience"), 1, 1, 0, prov_auth_signer_text,
+      offsetof(prov_auth_signer_t, audience), NULL },
+    { ngx_string("key"), 2, 2, 1, prov_auth_signer_key, 0, NULL },
+    { ngx_string("lifetime"), 1, 1, 0, prov_auth_signer_lifetime, 0, NULL },
+
+    prov_conf_null_directive
+};
+
+
 char *
 prov_auth_signer_block(ngx_conf_t *cf, ngx_array_t *signers)
 {
     char                 *rv;
     ngx_str_t            *value;
-    ngx_conf_t            save;
     ngx_pool_cleanup_t   *cln;
     prov_auth_signer_t   *signer, **slot;
 
@@ -72,13 +85,7 @@ prov_auth_signer_block(ngx_conf_t *cf, ngx_array_t *signers)
 
     *slot = signer;
 
-    save = *cf;
-    cf->handler = prov_auth_signer_directive;
-    cf->handler_conf = signer;
-
-    rv = ngx_conf_parse(cf, NULL);
-
-    *cf = save;
+    rv = prov_conf_block(cf, prov_auth_signer_directives, signer, NULL);
 
     return (rv == NGX_CONF_OK) ? prov_auth_signer_finish(cf, signer) : rv;
 }
@@ -87,82 +94,16 @@ prov_auth_signer_block(ngx_conf_t *cf, ngx_array_t *signers)
 prov_auth_signer_t *
 prov_auth_signer_find(ngx_array_t *signers, ngx_str_t *name)
 {
-    ngx_uint_t            i;
-    prov_auth_signer_t  **signer;
-
-    signer = signers->elts;
-
-    for (i = 0; i < signers->nelts; i++) {
-        if (signer[i]->name.len == name->len
-            && ngx_memcmp(signer[i]->name.data, name->data, name->len) == 0)
-        {
-            return signer[i];
-        }
-    }
-
-    return NULL;
+    return prov_conf_find(signers, name);
 }
 
 
 static char *
-prov_auth_signer_directive(ngx_conf_t *cf, ngx_command_t *dummy, void *data)
-{
-    prov_auth_signer_t *signer = data;
-
-    ngx_str_t   *value;
-    ngx_uint_t   n;
-
-    value = cf->args->elts;
-    n = (ngx_strcmp(value[0].data, "key") == 0) ? 3 : 2;
-
-    if (ngx_strcmp(value[0].data, "iss") != 0
-        && ngx_strcmp(value[0].data, "audience") != 0
-        && ngx_strcmp(value[0].data, "lifetime") != 0
-        && n != 3)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown directive \"%V\" in provisioning_signer, "
-                           "expected iss, audience, key or lifetime",
-                           &value[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    if (cf->args->nelts != n) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid number of arguments in \"%V\" directive",
-                           &value[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    switch (value[0].data[0]) {
-
-    case 'i':
-        return prov_auth_signer_text(cf, &signer->iss);
-
-    case 'a':
-        return prov_auth_signer_text(cf, &signer->audience);
-
-    case 'l':
-        return prov_auth_signer_lifetime(cf, signer);
-
-    default:
-        return prov_auth_signer_key(cf, signer);
-    }
-}
-
-
-static char *
-prov_auth_signer_text(ngx_conf_t *cf, ngx_str_t *text)
+prov_auth_signer_text(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
     ngx_str_t  *value;
 
     value = cf->args->elts;
-
-    if (text->len) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" directive is duplicate", &value[0]);
-        return NGX_CONF_ERROR;
-    }
 
     if (value[1].len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -171,24 +112,20 @@ prov_auth_signer_text(ngx_conf_t *cf, ngx_str_t *text)
         return NGX_CONF_ERROR;
     }
 
-    *text = value[1];
+    *(ngx_str_t *) ((char *) data + cmd->offset) = value[1];
 
     return NGX_CONF_OK;
 }
 
 
 static char *
-prov_auth_signer_lifetime(ngx_conf_t *cf, prov_auth_signer_t *signer)
+prov_auth_signer_lifetime(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
+    prov_auth_signer_t *signer = data;
+
     ngx_str_t  *value;
 
     value = cf->args->elts;
-
-    if (signer->lifetime) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" directive is duplicate", &value[0]);
-        return NGX_CONF_ERROR;
-    }
 
     signer->lifetime = ngx_parse_time(&value[1], 1);
 
@@ -206,8 +143,10 @@ prov_auth_signer_lifetime(ngx_conf_t *cf, prov_auth_signer_t *signer)
 /* key file kid=name; */
 
 static char *
-prov_auth_signer_key(ngx_conf_t *cf, prov_auth_signer_t *signer)
+prov_auth_signer_key(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
+    prov_auth_signer_t *signer = data;
+
     ngx_str_t               *value, *file, kid;
     prov_auth_signer_key_t  *key;
 
@@ -222,10 +161,7 @@ prov_auth_signer_key(ngx_conf_t *cf, prov_auth_signer_t *signer)
         return NGX_CONF_ERROR;
     }
 
-    kid.data = value[2].data + 4;
-    kid.len = value[2].len - 4;
-
-    if (ngx_strncmp(value[2].data, "kid=", 4) != 0 || value[2].len == 4
+    if (!prov_conf_named(&value[2], "kid=", &kid) || kid.len == 0
         || kid.len > PROV_AUTH_MAX_KID)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

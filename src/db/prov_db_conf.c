@@ -4,143 +4,99 @@
  */
 
 #include "db/prov_db_pool.h"
+#include "base/prov_conf.h"
 
 
-typedef struct {
-    ngx_str_t        name;
-    ngx_uint_t       min;          /* arguments */
-    ngx_uint_t       max;
-    ngx_uint_t       repeat;       /* may stand more than once */
-    char          *(*set)(ngx_conf_t *cf, prov_db_block_t *block);
-} prov_db_directive_t;
-
-
-static char *prov_db_directive(ngx_conf_t *cf, ngx_command_t *dummy,
+static prov_db_conf_t *prov_db_defaults(ngx_conf_t *cf, ngx_array_t *databases);
+static char *prov_db_set_connections(ngx_conf_t *cf, ngx_command_t *cmd,
     void *data);
-static char *prov_db_set_conninfo(ngx_conf_t *cf, prov_db_block_t *block);
-static char *prov_db_set_connections(ngx_conf_t *cf, prov_db_block_t *block);
 static char *prov_db_set_share(ngx_conf_t *cf, prov_db_conf_t *conf,
     ngx_str_t *value);
-static char *prov_db_set_share_commits(ngx_conf_t *cf,
-    prov_db_block_t *block);
-static char *prov_db_set_share_transactions(ngx_conf_t *cf,
-    prov_db_block_t *block);
-static char *prov_db_set_queue(ngx_conf_t *cf, prov_db_block_t *block);
-static char *prov_db_set_connect_timeout(ngx_conf_t *cf,
-    prov_db_block_t *block);
-static char *prov_db_set_query_timeout(ngx_conf_t *cf,
-    prov_db_block_t *block);
-static char *prov_db_set_keepalive_time(ngx_conf_t *cf,
-    prov_db_block_t *block);
-static char *prov_db_set_time(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_msec_t *time);
-static char *prov_db_set_number(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_uint_t min, ngx_uint_t max, ngx_uint_t *number);
-static char *prov_db_finish(ngx_conf_t *cf, prov_db_block_t *block);
+static char *prov_db_set_queue(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *data);
+static char *prov_db_finish(ngx_conf_t *cf, prov_db_conf_t *conf);
+static ngx_uint_t prov_db_backups_last(prov_db_conf_t *conf);
 static void prov_db_shares_default(prov_db_conf_t *conf);
 
 
-static prov_db_directive_t  prov_db_directives[] = {
+static prov_conf_range_t  prov_db_times = { 1, 30 * 24 * 3600U * 1000 };
+static prov_conf_range_t  prov_db_connections = { 1, 1000 };
+static prov_conf_range_t  prov_db_changes = { 1, 64 };
+static prov_conf_range_t  prov_db_queues = { 1, 1000000 };
 
-    { ngx_string("server"), 1, 2, 1, prov_db_set_server },
-    { ngx_string("conninfo"), 1, 1, 0, prov_db_set_conninfo },
-    { ngx_string("connections"), 1, 5, 0, prov_db_set_connections },
-    { ngx_string("share_commits"), 1, 1, 0, prov_db_set_share_commits },
-    { ngx_string("share_transactions"), 1, 1, 0,
-      prov_db_set_share_transactions },
-    { ngx_string("queue"), 1, 2, 0, prov_db_set_queue },
-    { ngx_string("connect_timeout"), 1, 1, 0, prov_db_set_connect_timeout },
-    { ngx_string("query_timeout"), 1, 1, 0, prov_db_set_query_timeout },
-    { ngx_string("keepalive_time"), 1, 1, 0, prov_db_set_keepalive_time },
 
-    { ngx_null_string, 0, 0, 0, NULL }
+static prov_conf_directive_t  prov_db_directives[] = {
+
+    { ngx_string("server"), 1, 2, 1, prov_db_set_server, 0, NULL },
+    { ngx_string("conninfo"), 1, 1, 0, ngx_conf_set_str_slot,
+      offsetof(prov_db_conf_t, conninfo), NULL },
+    { ngx_string("connections"), 1, 5, 0, prov_db_set_connections, 0, NULL },
+    { ngx_string("share_commits"), 1, 1, 0, ngx_conf_set_flag_slot,
+      offsetof(prov_db_conf_t, share_commits), NULL },
+    { ngx_string("share_transactions"), 1, 1, 0, prov_conf_set_number,
+      offsetof(prov_db_conf_t, share_transactions), &prov_db_changes },
+    { ngx_string("queue"), 1, 2, 0, prov_db_set_queue, 0, NULL },
+    { ngx_string("connect_timeout"), 1, 1, 0, prov_conf_set_time,
+      offsetof(prov_db_conf_t, connect_timeout), &prov_db_times },
+    { ngx_string("query_timeout"), 1, 1, 0, prov_conf_set_time,
+      offsetof(prov_db_conf_t, query_timeout), &prov_db_times },
+    { ngx_string("keepalive_time"), 1, 1, 0, prov_conf_set_time,
+      offsetof(prov_db_conf_t, keepalive_time), &prov_db_times },
+
+    prov_conf_null_directive
 };
 
 
+/* a parameter of "connections" */
+
 typedef struct {
-    ngx_str_t        name;
+    const char      *name;
     size_t           offset;       /* of an ngx_uint_t; 0 until it is set */
 } prov_db_share_name_t;
 
 
 static prov_db_share_name_t  prov_db_share_names[] = {
 
-    { ngx_string("reads="),
-      offsetof(prov_db_conf_t, share[PROV_DB_FOR_READS]) },
-    { ngx_string("writes="),
-      offsetof(prov_db_conf_t, share[PROV_DB_FOR_WRITES]) },
-    { ngx_string("lists="),
-      offsetof(prov_db_conf_t, share[PROV_DB_FOR_LISTS]) },
-    { ngx_string("pipeline="), offsetof(prov_db_conf_t, pipeline) },
+    { "reads=", offsetof(prov_db_conf_t, share[PROV_DB_FOR_READS]) },
+    { "writes=", offsetof(prov_db_conf_t, share[PROV_DB_FOR_WRITES]) },
+    { "lists=", offsetof(prov_db_conf_t, share[PROV_DB_FOR_LISTS]) },
+    { "pipeline=", offsetof(prov_db_conf_t, pipeline) },
 
-    { ngx_null_string, 0 }
+    { NULL, 0 }
 };
 
 
 char *
 prov_db_block(ngx_conf_t *cf, ngx_array_t *databases)
 {
-    char              *rv;
-    ngx_str_t         *value;
-    ngx_conf_t         save;
-    prov_db_conf_t    *conf, **slot;
-    prov_db_block_t    block;
+    char            *rv;
+    ngx_str_t       *value;
+    prov_db_conf_t  *conf, **slot;
 
     value = cf->args->elts;
 
-    if (prov_db_find(databases, &value[1])) {
+    conf = prov_db_find(databases, &value[1]);
+
+    if (conf) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "duplicate provisioning_database \"%V\"",
-                           &value[1]);
+                           "duplicate provisioning_database \"%V\": another "
+                           "one stands at %s:%ui", &value[1], conf->file,
+                           conf->line);
         return NGX_CONF_ERROR;
     }
 
-    ngx_memzero(&block, sizeof(prov_db_block_t));
-
-    conf = ngx_pcalloc(cf->pool, sizeof(prov_db_conf_t));
+    conf = prov_db_defaults(cf, databases);
     if (conf == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    conf->name = value[1];
-    conf->index = databases->nelts;
-    conf->connections = 5;
-    conf->share_commits = 1;
-    conf->share_transactions = PROV_DB_TOGETHER;
-    conf->queue = 1024;
-    conf->queue_timeout = 2000;
-    conf->connect_timeout = 2000;
-    conf->query_timeout = 5000;
-    conf->keepalive_time = 3600000;
-    conf->file = cf->conf_file->file.name.data;
-    conf->line = cf->conf_file->line;
-
-    if (ngx_array_init(&conf->servers, cf->pool, 2, sizeof(prov_db_server_t))
-        != NGX_OK
-        || ngx_array_init(&conf->statements, cf->pool, 16, sizeof(char *))
-           != NGX_OK
-        || ngx_array_init(&block.backups, cf->temp_pool, 2,
-                          sizeof(prov_db_server_t))
-           != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    block.conf = conf;
-
-    save = *cf;
-    cf->handler = prov_db_directive;
-    cf->handler_conf = &block;
-
-    rv = ngx_conf_parse(cf, NULL);
-
-    *cf = save;
+    rv = prov_conf_block(cf, prov_db_directives, conf, NULL);
 
     if (rv != NGX_CONF_OK) {
         return rv;
     }
 
-    if (prov_db_finish(cf, &block) != NGX_CONF_OK) {
+    if (prov_db_finish(cf, conf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -155,23 +111,57 @@ prov_db_block(ngx_conf_t *cf, ngx_array_t *databases)
 }
 
 
+static prov_db_conf_t *
+prov_db_defaults(ngx_conf_t *cf, ngx_array_t *databases)
+{
+    ngx_str_t       *value;
+    prov_db_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(prov_db_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->conninfo = { 0, NULL };
+     *     conf->noptions = 0;
+     *     conf->share[] = 0;
+     *     conf->pipeline = 0;
+     */
+
+    value = cf->args->elts;
+
+    conf->name = value[1];
+    conf->index = databases->nelts;
+    conf->connections = 5;
+    conf->share_commits = NGX_CONF_UNSET;
+    conf->share_transactions = PROV_DB_TOGETHER;
+    conf->queue = 1024;
+    conf->queue_timeout = 2000;
+    conf->connect_timeout = 2000;
+    conf->query_timeout = 5000;
+    conf->keepalive_time = 3600000;
+    conf->file = cf->conf_file->file.name.data;
+    conf->line = cf->conf_file->line;
+
+    if (ngx_array_init(&conf->servers, cf->pool, 2, sizeof(prov_db_server_t))
+        != NGX_OK
+        || ngx_array_init(&conf->statements, cf->pool, 16, sizeof(char *))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return conf;
+}
+
+
 prov_db_conf_t *
 prov_db_find(ngx_array_t *databases, ngx_str_t *name)
 {
-    ngx_uint_t        i;
-    prov_db_conf_t  **conf;
-
-    conf = databases->elts;
-
-    for (i = 0; i < databases->nelts; i++) {
-        if (conf[i]->name.len == name->len
-            && ngx_strncmp(conf[i]->name.data, name->data, name->len) == 0)
-        {
-            return conf[i];
-        }
-    }
-
-    return NULL;
+    return prov_conf_find(databases, name);
 }
 
 
@@ -205,81 +195,20 @@ prov_db_statement(prov_db_conf_t *conf, ngx_str_t *text)
 }
 
 
-static char *
-prov_db_directive(ngx_conf_t *cf, ngx_command_t *dummy, void *data)
-{
-    prov_db_block_t *block = data;
-
-    ngx_str_t            *value;
-    ngx_uint_t            n;
-    prov_db_directive_t  *d;
-
-    value = cf->args->elts;
-
-    for (d = prov_db_directives; d->name.len; d++) {
-
-        if (d->name.len != value[0].len
-            || ngx_strncmp(d->name.data, value[0].data, value[0].len) != 0)
-        {
-            continue;
-        }
-
-        n = d - prov_db_directives;
-
-        if (cf->args->nelts - 1 < d->min || cf->args->nelts - 1 > d->max) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid number of arguments in \"%V\" "
-                               "directive", &value[0]);
-            return NGX_CONF_ERROR;
-        }
-
-        if (!d->repeat && (block->seen & ((ngx_uint_t) 1 << n))) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" directive is duplicate", &value[0]);
-            return NGX_CONF_ERROR;
-        }
-
-        block->seen |= (ngx_uint_t) 1 << n;
-
-        return d->set(cf, block);
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown directive \"%V\" in provisioning_database, "
-                       "expected server, conninfo, connections, "
-                       "share_commits, share_transactions, queue, "
-                       "connect_timeout, query_timeout or keepalive_time",
-                       &value[0]);
-
-    return NGX_CONF_ERROR;
-}
-
-
-static char *
-prov_db_set_conninfo(ngx_conf_t *cf, prov_db_block_t *block)
-{
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-    block->conninfo = value[1];
-
-    return NGX_CONF_OK;
-}
-
-
 /* connections number [reads=n] [writes=n] [lists=n] [pipeline=n]; */
 
 static char *
-prov_db_set_connections(ngx_conf_t *cf, prov_db_block_t *block)
+prov_db_set_connections(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
-    ngx_str_t       *value;
-    ngx_uint_t       i;
-    prov_db_conf_t  *conf;
+    prov_db_conf_t *conf = data;
 
-    conf = block->conf;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
     value = cf->args->elts;
 
-    if (prov_db_set_number(cf, &value[1], 1, 1000, &conf->connections)
+    if (prov_conf_number(cf, &value[1], &prov_db_connections,
+                         &conf->connections)
         != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
@@ -298,20 +227,18 @@ prov_db_set_connections(ngx_conf_t *cf, prov_db_block_t *block)
 static char *
 prov_db_set_share(ngx_conf_t *cf, prov_db_conf_t *conf, ngx_str_t *value)
 {
-    ngx_str_t               number;
-    ngx_uint_t              max, *slot;
-    prov_db_share_name_t   *name;
+    ngx_str_t              text;
+    ngx_uint_t            *slot;
+    prov_conf_range_t      range;
+    prov_db_share_name_t  *share;
 
-    for (name = prov_db_share_names; name->name.len; name++) {
-
-        if (value->len >= name->name.len
-            && ngx_strncmp(value->data, name->name.data, name->name.len) == 0)
-        {
+    for (share = prov_db_share_names; share->name; share++) {
+        if (prov_conf_named(value, share->name, &text)) {
             break;
         }
     }
 
-    if (name->name.len == 0) {
+    if (share->name == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\", expected "
                            "\"reads=number\", \"writes=number\", "
@@ -319,32 +246,36 @@ prov_db_set_share(ngx_conf_t *cf, prov_db_conf_t *conf, ngx_str_t *value)
         return NGX_CONF_ERROR;
     }
 
-    slot = (ngx_uint_t *) ((char *) conf + name->offset);
-    max = (slot == &conf->pipeline) ? 1000 : conf->connections;
+    slot = (ngx_uint_t *) ((char *) conf + share->offset);
 
     if (*slot) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is duplicate", &name->name);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%s\" is duplicate",
+                           share->name);
         return NGX_CONF_ERROR;
     }
 
-    number.data = value->data + name->name.len;
-    number.len = value->len - name->name.len;
+    range = prov_db_connections;
 
-    return prov_db_set_number(cf, &number, 1, max, slot);
+    if (slot != &conf->pipeline) {
+        range.max = conf->connections;
+    }
+
+    return prov_conf_number(cf, &text, &range, slot);
 }
 
 
 /* queue number [timeout=time]; */
 
 static char *
-prov_db_set_queue(ngx_conf_t *cf, prov_db_block_t *block)
+prov_db_set_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
+    prov_db_conf_t *conf = data;
+
     ngx_str_t  *value, time;
 
     value = cf->args->elts;
 
-    if (prov_db_set_number(cf, &value[1], 1, 1000000, &block->conf->queue)
+    if (prov_conf_number(cf, &value[1], &prov_db_queues, &conf->queue)
         != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
@@ -354,167 +285,33 @@ prov_db_set_queue(ngx_conf_t *cf, prov_db_block_t *block)
         return NGX_CONF_OK;
     }
 
-    if (ngx_strncmp(value[2].data, "timeout=", 8) != 0) {
+    if (!prov_conf_named(&value[2], "timeout=", &time)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\", expected "
                            "\"timeout=time\"", &value[2]);
         return NGX_CONF_ERROR;
     }
 
-    time.data = value[2].data + 8;
-    time.len = value[2].len - 8;
-
-    return prov_db_set_time(cf, &time, &block->conf->queue_timeout);
+    return prov_conf_time(cf, &time, &prov_db_times, &conf->queue_timeout);
 }
 
 
 static char *
-prov_db_set_share_commits(ngx_conf_t *cf, prov_db_block_t *block)
+prov_db_finish(ngx_conf_t *cf, prov_db_conf_t *conf)
 {
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "on") == 0) {
-        block->conf->share_commits = 1;
-
-    } else if (ngx_strcmp(value[1].data, "off") == 0) {
-        block->conf->share_commits = 0;
-
-    } else {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"share_commits\", "
-                           "expected \"on\" or \"off\"", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-/* share_transactions number; */
-
-static char *
-prov_db_set_share_transactions(ngx_conf_t *cf, prov_db_block_t *block)
-{
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    return prov_db_set_number(cf, &value[1], 1, 64,
-                              &block->conf->share_transactions);
-}
-
-
-static char *
-prov_db_set_connect_timeout(ngx_conf_t *cf, prov_db_block_t *block)
-{
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    return prov_db_set_time(cf, &value[1], &block->conf->connect_timeout);
-}
-
-
-static char *
-prov_db_set_query_timeout(ngx_conf_t *cf, prov_db_block_t *block)
-{
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    return prov_db_set_time(cf, &value[1], &block->conf->query_timeout);
-}
-
-
-static char *
-prov_db_set_keepalive_time(ngx_conf_t *cf, prov_db_block_t *block)
-{
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    return prov_db_set_time(cf, &value[1], &block->conf->keepalive_time);
-}
-
-
-static char *
-prov_db_set_time(ngx_conf_t *cf, ngx_str_t *value, ngx_msec_t *time)
-{
-    ngx_int_t   n;
-    ngx_str_t  *name;
-
-    name = cf->args->elts;
-    n = ngx_parse_time(value, 0);
-
-    if (n == NGX_ERROR || n < 1 || n > 30 * 24 * 3600 * (ngx_int_t) 1000) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid time \"%V\" in \"%V\", expected 1ms to "
-                           "30d, as in \"500ms\" or \"2s\"", value, name);
-        return NGX_CONF_ERROR;
-    }
-
-    *time = (ngx_msec_t) n;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-prov_db_set_number(ngx_conf_t *cf, ngx_str_t *value, ngx_uint_t min,
-    ngx_uint_t max, ngx_uint_t *number)
-{
-    ngx_int_t   n;
-    ngx_str_t  *name;
-
-    name = cf->args->elts;
-    n = ngx_atoi(value->data, value->len);
-
-    if (n == NGX_ERROR || (ngx_uint_t) n < min || (ngx_uint_t) n > max) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid number \"%V\" in \"%V\", expected %ui "
-                           "to %ui", value, name, min, max);
-        return NGX_CONF_ERROR;
-    }
-
-    *number = (ngx_uint_t) n;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-prov_db_finish(ngx_conf_t *cf, prov_db_block_t *block)
-{
-    ngx_uint_t         i;
-    prov_db_conf_t    *conf;
-    prov_db_server_t  *server, *backup;
-
-    conf = block->conf;
+    ngx_conf_init_value(conf->share_commits, 1);
 
     prov_db_shares_default(conf);
 
-    if (conf->servers.nelts == 0) {
+    if (prov_db_backups_last(conf) == conf->servers.nelts) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "no \"server\"%s in provisioning_database \"%V\"",
-                           block->backups.nelts ? " that is no backup" : "",
+                           conf->servers.nelts ? " that is no backup" : "",
                            &conf->name);
         return NGX_CONF_ERROR;
     }
 
-    backup = block->backups.elts;
-
-    for (i = 0; i < block->backups.nelts; i++) {
-        server = ngx_array_push(&conf->servers);
-        if (server == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        *server = backup[i];
-    }
-
-    if (block->conninfo.len == 0) {
+    if (conf->conninfo.len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "no \"conninfo\" in provisioning_database "
                            "\"%V\", it names at least the database and the "
@@ -524,7 +321,34 @@ prov_db_finish(ngx_conf_t *cf, prov_db_block_t *block)
         return NGX_CONF_ERROR;
     }
 
-    return prov_db_conninfo(cf, conf, &block->conninfo, block->tcp);
+    return prov_db_conninfo(cf, conf);
+}
+
+
+/* In the order in which they stand in the block; returns how many they are. */
+
+static ngx_uint_t
+prov_db_backups_last(prov_db_conf_t *conf)
+{
+    ngx_uint_t         i, first;
+    prov_db_server_t  *server, moved;
+
+    server = conf->servers.elts;
+    first = 0;
+
+    for (i = 0; i < conf->servers.nelts; i++) {
+
+        if (server[i].backup) {
+            continue;
+        }
+
+        moved = server[i];
+        ngx_memmove(&server[first + 1], &server[first],
+                    (i - first) * sizeof(prov_db_server_t));
+        server[first++] = moved;
+    }
+
+    return conf->servers.nelts - first;
 }
 
 

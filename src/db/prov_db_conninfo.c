@@ -7,6 +7,7 @@
 #include "db/prov_db_pool.h"
 
 
+static ngx_uint_t prov_db_networked(prov_db_conf_t *conf);
 static const char *prov_db_option_refused(PQconninfoOption *option);
 static char *prov_db_option_tls(ngx_conf_t *cf, prov_db_conf_t *conf);
 static ngx_int_t prov_db_option_add(ngx_conf_t *cf, prov_db_conf_t *conf,
@@ -21,8 +22,7 @@ static const char *prov_db_option(prov_db_conf_t *conf, const char *keyword);
  */
 
 char *
-prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf, ngx_str_t *conninfo,
-    ngx_uint_t network)
+prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf)
 {
     char              *error, timeout[NGX_INT_T_LEN + 32];
     const char        *refused, *reason;
@@ -31,7 +31,7 @@ prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf, ngx_str_t *conninfo,
 
     error = NULL;
 
-    options = PQconninfoParse((char *) conninfo->data, &error);
+    options = PQconninfoParse((char *) conf->conninfo.data, &error);
 
     if (options == NULL) {
 
@@ -44,8 +44,8 @@ prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf, ngx_str_t *conninfo,
 
             /* and quotes what it does not understand */
 
-            if (ngx_strstr(conninfo->data, "password")
-                || ngx_strstr(conninfo->data, "://"))
+            if (ngx_strstr(conf->conninfo.data, "password")
+                || ngx_strstr(conf->conninfo.data, "://"))
             {
                 reason = "it cannot be taken apart; where is not shown, "
                          "because there may be a password in it";
@@ -98,7 +98,7 @@ prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf, ngx_str_t *conninfo,
         return NGX_CONF_ERROR;
     }
 
-    if (network && prov_db_option(conf, "sslmode") == NULL) {
+    if (prov_db_networked(conf) && prov_db_option(conf, "sslmode") == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "provisioning_database \"%V\" has a server that "
                            "is reached over a network: say in conninfo "
@@ -131,6 +131,24 @@ prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf, ngx_str_t *conninfo,
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_uint_t
+prov_db_networked(prov_db_conf_t *conf)
+{
+    ngx_uint_t         i;
+    prov_db_server_t  *server;
+
+    server = conf->servers.elts;
+
+    for (i = 0; i < conf->servers.nelts; i++) {
+        if (server[i].hostaddr) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

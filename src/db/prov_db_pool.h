@@ -79,6 +79,7 @@ struct prov_db_conf_s {
     ngx_uint_t       index;       /* in the configuration */
     ngx_array_t      servers;     /* prov_db_server_t, backups last */
     ngx_array_t      statements;  /* const char * */
+    ngx_str_t        conninfo;
     const char      *keywords[PROV_DB_OPTIONS];  /* of conninfo, and ours */
     const char      *values[PROV_DB_OPTIONS];
     ngx_uint_t       noptions;
@@ -96,17 +97,6 @@ struct prov_db_conf_s {
     u_char          *file;
     ngx_uint_t       line;
 };
-
-
-/* a provisioning_database block that is being read */
-
-typedef struct {
-    prov_db_conf_t  *conf;
-    ngx_array_t      backups;      /* prov_db_server_t */
-    ngx_str_t        conninfo;
-    ngx_uint_t       tcp;          /* servers reached over a network */
-    ngx_uint_t       seen;         /* mask of the directives met */
-} prov_db_block_t;
 
 
 typedef enum {
@@ -191,9 +181,8 @@ struct prov_db_pool_s {
 
 
 /* prov_db_conf.c, _server.c, _conninfo.c: while the configuration is read */
-char *prov_db_set_server(ngx_conf_t *cf, prov_db_block_t *block);
-char *prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf,
-    ngx_str_t *conninfo, ngx_uint_t network);
+char *prov_db_set_server(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
+char *prov_db_conninfo(ngx_conf_t *cf, prov_db_conf_t *conf);
 char *prov_db_copy(ngx_pool_t *pool, u_char *data, size_t len);
 
 /* prov_db.c: the pools of a worker */

@@ -15,11 +15,12 @@ static char *prov_db_set_address(ngx_conf_t *cf, ngx_array_t *servers,
 /* server address [backup]; */
 
 char *
-prov_db_set_server(ngx_conf_t *cf, prov_db_block_t *block)
+prov_db_set_server(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
-    ngx_str_t    *value;
-    ngx_uint_t    backup;
-    ngx_array_t  *servers;
+    prov_db_conf_t *conf = data;
+
+    ngx_str_t   *value;
+    ngx_uint_t   backup;
 
     value = cf->args->elts;
     backup = 0;
@@ -35,15 +36,11 @@ prov_db_set_server(ngx_conf_t *cf, prov_db_block_t *block)
         backup = 1;
     }
 
-    servers = backup ? &block->backups : &block->conf->servers;
-
     if (ngx_strncasecmp(value[1].data, (u_char *) "unix:", 5) == 0) {
-        return prov_db_set_socket(cf, servers, &value[1], backup);
+        return prov_db_set_socket(cf, &conf->servers, &value[1], backup);
     }
 
-    block->tcp++;
-
-    return prov_db_set_address(cf, servers, &value[1], backup);
+    return prov_db_set_address(cf, &conf->servers, &value[1], backup);
 }
 
 

@@ -5,6 +5,7 @@
  */
 
 #include "http/prov_http_private.h"
+#include "base/prov_conf.h"
 
 
 #define PROV_HTTP_MISSING                                                     \
@@ -13,107 +14,79 @@
     "the module again"
 
 
-typedef struct {
-    prov_http_conf_t      *conf;
-    ngx_uint_t             seen;       /* bits, by directive */
-} prov_http_block_t;
-
-
-typedef struct {
-    ngx_str_t        name;
-    ngx_uint_t       min;          /* arguments */
-    ngx_uint_t       max;
-    ngx_uint_t       repeat;       /* may stand more than once */
-    char          *(*set)(ngx_conf_t *cf, prov_http_conf_t *conf);
-} prov_http_directive_t;
-
-
 static prov_http_conf_t *prov_http_defaults(ngx_conf_t *cf);
 static ngx_int_t prov_http_complete(ngx_conf_t *cf, prov_http_conf_t *conf,
     const char *what);
-static char *prov_http_directive(ngx_conf_t *cf, ngx_command_t *dummy,
+static char *prov_http_set_connections(ngx_conf_t *cf, ngx_command_t *cmd,
     void *data);
-static char *prov_http_set_timeout(ngx_conf_t *cf, prov_http_conf_t *conf);
-static char *prov_http_set_connect_timeout(ngx_conf_t *cf,
-    prov_http_conf_t *conf);
-static char *prov_http_set_max_response(ngx_conf_t *cf,
-    prov_http_conf_t *conf);
-static char *prov_http_set_connections(ngx_conf_t *cf,
-    prov_http_conf_t *conf);
 static char *prov_http_set_destination_connections(ngx_conf_t *cf,
-    prov_http_conf_t *conf);
-static char *prov_http_set_plain_http(ngx_conf_t *cf,
-    prov_http_conf_t *conf);
-static char *prov_http_set_allow_network(ngx_conf_t *cf,
-    prov_http_conf_t *conf);
-static char *prov_http_set_deny_network(ngx_conf_t *cf,
-    prov_http_conf_t *conf);
-static char *prov_http_set_trusted_certificate(ngx_conf_t *cf,
-    prov_http_conf_t *conf);
-static char *prov_http_set_breaker(ngx_conf_t *cf, prov_http_conf_t *conf);
-static char *prov_http_set_networks(ngx_conf_t *cf, ngx_array_t *networks);
+    ngx_command_t *cmd, void *data);
 static char *prov_http_set_pair(ngx_conf_t *cf, ngx_uint_t *number,
     ngx_uint_t *queue);
-static char *prov_http_set_time(ngx_conf_t *cf, ngx_str_t *text,
-    ngx_msec_t *time);
-static char *prov_http_set_number(ngx_conf_t *cf, ngx_str_t *text,
-    ngx_uint_t min, ngx_uint_t max, ngx_uint_t *number);
+static char *prov_http_set_networks(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *data);
+static char *prov_http_set_breaker(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *data);
 
 
-static prov_http_directive_t  prov_http_directives[] = {
+static prov_conf_range_t  prov_http_times = { 1, 3600 * 1000 };
+static prov_conf_range_t  prov_http_sizes = { 1024, 64 * 1024 * 1024 };
+static prov_conf_range_t  prov_http_connections = { 1, 10000 };
+static prov_conf_range_t  prov_http_queues = { 0, 100000 };
+static prov_conf_range_t  prov_http_failures = { 1, 1000 };
 
-    { ngx_string("timeout"), 1, 1, 0, prov_http_set_timeout },
-    { ngx_string("connect_timeout"), 1, 1, 0, prov_http_set_connect_timeout },
-    { ngx_string("max_response"), 1, 1, 0, prov_http_set_max_response },
-    { ngx_string("connections"), 1, 2, 0, prov_http_set_connections },
+
+static prov_conf_directive_t  prov_http_directives[] = {
+
+    { ngx_string("timeout"), 1, 1, 0, prov_conf_set_time,
+      offsetof(prov_http_conf_t, timeout), &prov_http_times },
+    { ngx_string("connect_timeout"), 1, 1, 0, prov_conf_set_time,
+      offsetof(prov_http_conf_t, connect_timeout), &prov_http_times },
+    { ngx_string("max_response"), 1, 1, 0, prov_conf_set_size,
+      offsetof(prov_http_conf_t, max_response), &prov_http_sizes },
+    { ngx_string("connections"), 1, 2, 0, prov_http_set_connections, 0, NULL },
     { ngx_string("destination_connections"), 1, 2, 0,
-      prov_http_set_destination_connections },
-    { ngx_string("plain_http"), 1, 1, 0, prov_http_set_plain_http },
-    { ngx_string("allow_network"), 1, 64, 1, prov_http_set_allow_network },
-    { ngx_string("deny_network"), 1, 64, 1, prov_http_set_deny_network },
-    { ngx_string("trusted_certificate"), 1, 1, 0,
-      prov_http_set_trusted_certificate },
-    { ngx_string("breaker"), 1, 2, 0, prov_http_set_breaker },
+      prov_http_set_destination_connections, 0, NULL },
+    { ngx_string("plain_http"), 1, 1, 0, ngx_conf_set_flag_slot,
+      offsetof(prov_http_conf_t, plain_http), NULL },
+    { ngx_string("allow_network"), 1, 64, 1, prov_http_set_networks,
+      offsetof(prov_http_conf_t, allow), NULL },
+    { ngx_string("deny_network"), 1, 64, 1, prov_http_set_networks,
+      offsetof(prov_http_conf_t, deny), NULL },
+    { ngx_string("trusted_certificate"), 1, 1, 0, ngx_conf_set_str_slot,
+      offsetof(prov_http_conf_t, trusted_certificate), &prov_conf_file },
+    { ngx_string("breaker"), 1, 2, 0, prov_http_set_breaker, 0, NULL },
 
-    { ngx_null_string, 0, 0, 0, NULL }
+    prov_conf_null_directive
 };
 
 
 char *
 prov_http_block(ngx_conf_t *cf, prov_http_conf_t **conf)
 {
-    char               *rv;
-    ngx_conf_t          save;
-    prov_http_block_t   block;
+    char              *rv;
+    prov_http_conf_t  *outbound;
 
     if (*conf) {
         return "is duplicate";
     }
 
-    block.conf = prov_http_defaults(cf);
-    if (block.conf == NULL) {
+    outbound = prov_http_defaults(cf);
+    if (outbound == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    block.seen = 0;
-
-    save = *cf;
-    cf->handler = prov_http_directive;
-    cf->handler_conf = &block;
-
-    rv = ngx_conf_parse(cf, NULL);
-
-    *cf = save;
+    rv = prov_conf_block(cf, prov_http_directives, outbound, NULL);
 
     if (rv != NGX_CONF_OK) {
         return rv;
     }
 
-    if (prov_http_complete(cf, block.conf, "provisioning_outbound") != NGX_OK) {
+    if (prov_http_complete(cf, outbound, "provisioning_outbound") != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    *conf = block.conf;
+    *conf = outbound;
 
     return NGX_CONF_OK;
 }
@@ -160,7 +133,6 @@ prov_http_defaults(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
-     *     conf->plain_http = 0
      *     conf->trusted_certificate = { 0, NULL }
      *     conf->trust = NULL
      */
@@ -172,6 +144,7 @@ prov_http_defaults(ngx_conf_t *cf)
     conf->queue = 1024;
     conf->destination_connections = 8;
     conf->destination_queue = 64;
+    conf->plain_http = NGX_CONF_UNSET;
     conf->failures = 5;
     conf->open = 30000;
 
@@ -215,6 +188,8 @@ prov_http_complete(ngx_conf_t *cf, prov_http_conf_t *conf, const char *what)
         return NGX_ERROR;
     }
 
+    ngx_conf_init_value(conf->plain_http, 0);
+
     if (conf->connect_timeout > conf->timeout) {
         conf->connect_timeout = conf->timeout;
     }
@@ -231,105 +206,13 @@ prov_http_complete(ngx_conf_t *cf, prov_http_conf_t *conf, const char *what)
 }
 
 
-static char *
-prov_http_directive(ngx_conf_t *cf, ngx_command_t *dummy, void *data)
-{
-    prov_http_block_t *block = data;
-
-    ngx_str_t              *value;
-    ngx_uint_t              n;
-    prov_http_directive_t  *d;
-
-    value = cf->args->elts;
-
-    for (d = prov_http_directives; d->name.len; d++) {
-
-        if (d->name.len != value[0].len
-            || ngx_strncmp(d->name.data, value[0].data, value[0].len) != 0)
-        {
-            continue;
-        }
-
-        n = d - prov_http_directives;
-
-        if (cf->args->nelts - 1 < d->min || cf->args->nelts - 1 > d->max) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid number of arguments in \"%V\" "
-                               "directive", &value[0]);
-            return NGX_CONF_ERROR;
-        }
-
-        if (!d->repeat && (block->seen & ((ngx_uint_t) 1 << n))) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" directive is duplicate", &value[0]);
-            return NGX_CONF_ERROR;
-        }
-
-        block->seen |= (ngx_uint_t) 1 << n;
-
-        return d->set(cf, block->conf);
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown directive \"%V\" in provisioning_outbound, "
-                       "expected timeout, connect_timeout, max_response, "
-                       "connections, destination_connections, plain_http, "
-                       "allow_network, deny_network, trusted_certificate or "
-                       "breaker", &value[0]);
-
-    return NGX_CONF_ERROR;
-}
-
-
-static char *
-prov_http_set_timeout(ngx_conf_t *cf, prov_http_conf_t *conf)
-{
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    return prov_http_set_time(cf, &value[1], &conf->timeout);
-}
-
-
-static char *
-prov_http_set_connect_timeout(ngx_conf_t *cf, prov_http_conf_t *conf)
-{
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    return prov_http_set_time(cf, &value[1], &conf->connect_timeout);
-}
-
-
-static char *
-prov_http_set_max_response(ngx_conf_t *cf, prov_http_conf_t *conf)
-{
-    ssize_t     size;
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-    size = ngx_parse_size(&value[1]);
-
-    if (size < 1024 || size > 64 * 1024 * 1024) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid size \"%V\" in \"max_response\", "
-                           "expected 1k to 64m", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    conf->max_response = size;
-
-    return NGX_CONF_OK;
-}
-
-
 /* connections number [queue=number]; */
 
 static char *
-prov_http_set_connections(ngx_conf_t *cf, prov_http_conf_t *conf)
+prov_http_set_connections(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
+    prov_http_conf_t *conf = data;
+
     return prov_http_set_pair(cf, &conf->connections, &conf->queue);
 }
 
@@ -337,57 +220,57 @@ prov_http_set_connections(ngx_conf_t *cf, prov_http_conf_t *conf)
 /* destination_connections number [queue=number]; */
 
 static char *
-prov_http_set_destination_connections(ngx_conf_t *cf, prov_http_conf_t *conf)
+prov_http_set_destination_connections(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *data)
 {
+    prov_http_conf_t *conf = data;
+
     return prov_http_set_pair(cf, &conf->destination_connections,
                               &conf->destination_queue);
 }
 
 
 static char *
-prov_http_set_plain_http(ngx_conf_t *cf, prov_http_conf_t *conf)
+prov_http_set_pair(ngx_conf_t *cf, ngx_uint_t *number, ngx_uint_t *queue)
 {
-    ngx_str_t  *value;
+    ngx_str_t  *value, text;
 
     value = cf->args->elts;
 
-    if (ngx_strcmp(value[1].data, "on") == 0) {
-        conf->plain_http = 1;
-
-    } else if (ngx_strcmp(value[1].data, "off") != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"plain_http\", "
-                           "expected \"on\" or \"off\"", &value[1]);
+    if (prov_conf_number(cf, &value[1], &prov_http_connections, number)
+        != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
-    return NGX_CONF_OK;
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    if (!prov_conf_named(&value[2], "queue=", &text)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" in \"%V\", expected "
+                           "\"queue=number\"", &value[2], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    return prov_conf_number(cf, &text, &prov_http_queues, queue);
 }
 
 
-static char *
-prov_http_set_allow_network(ngx_conf_t *cf, prov_http_conf_t *conf)
-{
-    return prov_http_set_networks(cf, &conf->allow);
-}
-
+/* allow_network and deny_network: address | network …; */
 
 static char *
-prov_http_set_deny_network(ngx_conf_t *cf, prov_http_conf_t *conf)
-{
-    return prov_http_set_networks(cf, &conf->deny);
-}
-
-
-static char *
-prov_http_set_networks(ngx_conf_t *cf, ngx_array_t *networks)
+prov_http_set_networks(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
     ngx_str_t            *value;
     ngx_uint_t            i;
     const char           *why;
+    ngx_array_t          *networks;
     prov_http_network_t  *network;
 
     value = cf->args->elts;
+    networks = (ngx_array_t *) ((char *) data + cmd->offset);
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -408,28 +291,14 @@ prov_http_set_networks(ngx_conf_t *cf, ngx_array_t *networks)
 }
 
 
-static char *
-prov_http_set_trusted_certificate(ngx_conf_t *cf, prov_http_conf_t *conf)
-{
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    if (ngx_conf_full_name(cf->cycle, &value[1], 1) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    conf->trusted_certificate = value[1];
-
-    return NGX_CONF_OK;
-}
-
-
 /* breaker off | failures=number [open=time]; in any order */
 
 static char *
-prov_http_set_breaker(ngx_conf_t *cf, prov_http_conf_t *conf)
+prov_http_set_breaker(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
+    prov_http_conf_t *conf = data;
+
+    char        *rv;
     ngx_str_t   *value, text;
     ngx_uint_t   i;
 
@@ -442,114 +311,25 @@ prov_http_set_breaker(ngx_conf_t *cf, prov_http_conf_t *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        text = value[i];
+        if (prov_conf_named(&value[i], "failures=", &text)) {
+            rv = prov_conf_number(cf, &text, &prov_http_failures,
+                                  &conf->failures);
 
-        if (ngx_strncmp(text.data, "failures=", 9) == 0) {
-            text.data += 9;
-            text.len -= 9;
+        } else if (prov_conf_named(&value[i], "open=", &text)) {
+            rv = prov_conf_time(cf, &text, &prov_http_times, &conf->open);
 
-            if (prov_http_set_number(cf, &text, 1, 1000, &conf->failures)
-                != NGX_CONF_OK)
-            {
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in \"breaker\", "
+                               "expected \"failures=number\" and "
+                               "\"open=time\", or \"off\"", &value[i]);
+            rv = NGX_CONF_ERROR;
         }
 
-        if (ngx_strncmp(text.data, "open=", 5) == 0) {
-            text.data += 5;
-            text.len -= 5;
-
-            if (prov_http_set_time(cf, &text, &conf->open) != NGX_CONF_OK) {
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
+        if (rv != NGX_CONF_OK) {
+            return rv;
         }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\" in \"breaker\", expected "
-                           "\"failures=number\" and \"open=time\", or "
-                           "\"off\"", &value[i]);
-        return NGX_CONF_ERROR;
     }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-prov_http_set_pair(ngx_conf_t *cf, ngx_uint_t *number, ngx_uint_t *queue)
-{
-    ngx_str_t  *value, text;
-
-    value = cf->args->elts;
-
-    if (prov_http_set_number(cf, &value[1], 1, 10000, number)
-        != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    if (cf->args->nelts == 2) {
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(value[2].data, "queue=", 6) != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\" in \"%V\", expected "
-                           "\"queue=number\"", &value[2], &value[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    text.data = value[2].data + 6;
-    text.len = value[2].len - 6;
-
-    return prov_http_set_number(cf, &text, 0, 100000, queue);
-}
-
-
-static char *
-prov_http_set_time(ngx_conf_t *cf, ngx_str_t *text, ngx_msec_t *time)
-{
-    ngx_int_t   n;
-    ngx_str_t  *name;
-
-    name = cf->args->elts;
-    n = ngx_parse_time(text, 0);
-
-    if (n == NGX_ERROR || n < 1 || n > 3600000) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid time \"%V\" in \"%V\", expected 1ms to "
-                           "1h, as in \"500ms\" or \"15s\"", text, name);
-        return NGX_CONF_ERROR;
-    }
-
-    *time = (ngx_msec_t) n;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-prov_http_set_number(ngx_conf_t *cf, ngx_str_t *text, ngx_uint_t min,
-    ngx_uint_t max, ngx_uint_t *number)
-{
-    ngx_int_t   n;
-    ngx_str_t  *name;
-
-    name = cf->args->elts;
-    n = ngx_atoi(text->data, text->len);
-
-    if (n == NGX_ERROR || (ngx_uint_t) n < min || (ngx_uint_t) n > max) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid number \"%V\" in \"%V\", expected %ui "
-                           "to %ui", text, name, min, max);
-        return NGX_CONF_ERROR;
-    }
-
-    *number = (ngx_uint_t) n;
 
     return NGX_CONF_OK;
 }

@@ -5,6 +5,7 @@
  */
 
 #include "limit/prov_limit.h"
+#include "base/prov_conf.h"
 
 
 /* a zone belongs to us only, whatever else the module shares memory for */
@@ -81,20 +82,7 @@ prov_limit_zone_conf(ngx_conf_t *cf, ngx_array_t *zones)
 prov_limit_zone_t *
 prov_limit_zone_find(ngx_array_t *zones, ngx_str_t *name)
 {
-    ngx_uint_t           i;
-    prov_limit_zone_t  **zone;
-
-    zone = zones->elts;
-
-    for (i = 0; i < zones->nelts; i++) {
-        if (zone[i]->name.len == name->len
-            && ngx_memcmp(zone[i]->name.data, name->data, name->len) == 0)
-        {
-            return zone[i];
-        }
-    }
-
-    return NULL;
+    return prov_conf_find(zones, name);
 }
 
 

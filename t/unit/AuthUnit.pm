@@ -90,7 +90,7 @@ sub compile {
         "$root/t/unit";
 
     for my $source (grep({ !/prov_auth_sign\.c\z/ } glob "$root/src/auth/*.c"),
-        glob("$root/src/base/prov_json*.c"),
+        glob("$root/src/base/prov_{conf,json}*.c"),
         (map { "$root/t/unit/$_.c" } qw(ngx_shim ngx_shim_string auth_shim
             http_shim)))
     {

@@ -190,6 +190,15 @@ auth_shim_write(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
 }
 
 
+/* no directive of src/auth has a size */
+
+ssize_t
+ngx_parse_size(ngx_str_t *line)
+{
+    return NGX_ERROR;
+}
+
+
 ngx_int_t
 ngx_parse_time(ngx_str_t *line, ngx_uint_t is_sec)
 {

@@ -48,6 +48,9 @@ prov_jobs_init_worker(ngx_cycle_t *cycle, prov_jobs_conf_t *jobs)
     ngx_queue_init(&prov_jobs.running);
     ngx_queue_init(&prov_jobs.finished);
     ngx_queue_init(&prov_jobs.reported);
+    ngx_queue_init(&prov_jobs.aside);
+
+    prov_jobs.most = PROV_JOBS_BATCH;
 
     prov_jobs.turn.handler = prov_jobs_turn_handler;
     prov_jobs.turn.log = cycle->log;
@@ -59,6 +62,10 @@ prov_jobs_init_worker(ngx_cycle_t *cycle, prov_jobs_conf_t *jobs)
     prov_jobs.again.handler = prov_jobs_again_handler;
     prov_jobs.again.log = cycle->log;
     prov_jobs.again.cancelable = 1;
+
+    prov_jobs.due.handler = prov_jobs_due_handler;
+    prov_jobs.due.log = cycle->log;
+    prov_jobs.due.cancelable = 1;
 
     /* the only one that a worker waits for */
 
@@ -336,7 +343,8 @@ prov_jobs_abandon(void)
 
     n = prov_jobs_drop(&prov_jobs.running)
         + prov_jobs_drop(&prov_jobs.finished)
-        + prov_jobs_drop(&prov_jobs.reported);
+        + prov_jobs_drop(&prov_jobs.reported)
+        + prov_jobs_drop(&prov_jobs.aside);
 
     prov_jobs.nrunning = 0;
     prov_jobs.npartners = 0;
@@ -348,6 +356,10 @@ prov_jobs_abandon(void)
 
     if (prov_jobs.again.timer_set) {
         ngx_del_timer(&prov_jobs.again);
+    }
+
+    if (prov_jobs.due.timer_set) {
+        ngx_del_timer(&prov_jobs.due);
     }
 
     if (prov_jobs.hold.timer_set) {

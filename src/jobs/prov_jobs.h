@@ -64,6 +64,8 @@ struct prov_job_s {
     ngx_str_t                report;       /* JSON, once there is a verdict */
     ngx_str_t                log;          /* what follows it there */
     ngx_queue_t              queue;        /* in one of prov_jobs_t's */
+    ngx_uint_t               refused;      /* how often its report was */
+    ngx_msec_t               not_before;   /* nor is it sent again */
     unsigned                 plain:1;      /* reported without its log */
     unsigned                 owned:1;      /* has a partner, who is counted */
 };

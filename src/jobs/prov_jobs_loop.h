@@ -51,8 +51,9 @@ typedef struct {
     ngx_queue_t              running;   /* prov_job_t: under way */
     ngx_queue_t              finished;  /* wait for a report */
     ngx_queue_t              reported;  /* in the report under way */
+    ngx_queue_t              aside;     /* whose report was refused */
     ngx_uint_t               nrunning;
-    ngx_uint_t               nfinished; /* on the other two */
+    ngx_uint_t               nfinished; /* on the other three */
 
     prov_jobs_partner_t     *partners;  /* whose are under way */
     ngx_uint_t               npartners;
@@ -67,12 +68,15 @@ typedef struct {
 
     prov_db_query_t         *report;    /* under way */
     u_char                  *report_text;
-    ngx_uint_t               single;    /* report one by one: the database
-                                           has refused a batch */
+    ngx_uint_t               told;      /* how many jobs it is about */
+    ngx_uint_t               most;      /* in the next one: fewer after one
+                                           that was refused */
+    ngx_uint_t               unheard;   /* reports on end without answer */
 
     ngx_event_t              turn;      /* posted: claim and report */
     ngx_event_t              look;      /* timer: claim; cancelable */
     ngx_event_t              again;     /* timer: report again */
+    ngx_event_t              due;       /* timer: those that are aside */
     ngx_event_t              hold;      /* timer: the worker cannot leave */
     ngx_msec_t               leaving;   /* since */
 
@@ -115,6 +119,14 @@ void prov_job_sql(prov_job_t *job);
 /* prov_jobs_report.c: from a verdict to the database */
 ngx_int_t prov_job_report(prov_job_t *job, prov_job_verdict_e verdict);
 void prov_jobs_report(void);
+void prov_jobs_report_later(prov_db_query_t *q);
+void prov_jobs_report_back(void);
+void prov_jobs_report_forget(void);
+
+/* prov_jobs_refused.c: those that the database does not take */
+void prov_jobs_refused(prov_db_query_t *q);
+void prov_jobs_due_handler(ngx_event_t *ev);
+ngx_msec_t prov_jobs_report_pause(void);
 
 
 #endif /* _PROV_JOBS_LOOP_H_INCLUDED_ */

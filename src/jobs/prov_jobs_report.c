@@ -25,11 +25,6 @@ static ngx_int_t prov_report_send(void);
 static size_t prov_report_take(void);
 static void prov_report_answered(prov_db_query_t *q);
 static void prov_report_taken(PGresult *result, ngx_uint_t once);
-static void prov_report_later(prov_db_query_t *q);
-static void prov_report_back(void);
-static void prov_report_refused(prov_db_query_t *q);
-static ngx_uint_t prov_report_faulty(PGresult *result);
-static void prov_report_forget(void);
 
 
 /*
@@ -179,7 +174,7 @@ prov_jobs_report(void)
     }
 
     if (prov_report_send() != NGX_OK) {
-        prov_report_back();
+        prov_jobs_report_back();
         ngx_add_timer(&prov_jobs.again, PROV_JOBS_AWAY);
     }
 }
@@ -253,13 +248,12 @@ static size_t
 prov_report_take(void)
 {
     size_t       size;
-    ngx_uint_t   n, most;
+    ngx_uint_t   n;
     prov_job_t  *job;
 
     size = 0;
-    most = prov_jobs.single ? 1 : PROV_JOBS_BATCH;
 
-    for (n = 0; n < most && size < PROV_JOBS_REPORT_SIZE; n++) {
+    for (n = 0; n < prov_jobs.most && size < PROV_JOBS_REPORT_SIZE; n++) {
 
         if (ngx_queue_empty(&prov_jobs.finished)) {
             break;
@@ -273,6 +267,8 @@ prov_report_take(void)
 
         size += job->report.len + job->log.len + sizeof(",}");
     }
+
+    prov_jobs.told = n;
 
     return size;
 }
@@ -294,11 +290,11 @@ prov_report_answered(prov_db_query_t *q)
         break;
 
     case PROV_DB_REFUSED:
-        prov_report_refused(q);
+        prov_jobs_refused(q);
         break;
 
     default:
-        prov_report_later(q);
+        prov_jobs_report_later(q);
         break;
     }
 
@@ -328,12 +324,10 @@ prov_report_taken(PGresult *result, ngx_uint_t once)
         }
     }
 
-    prov_report_forget();
+    prov_jobs_report_forget();
 
-    if (prov_jobs.single) {
-        prov_jobs.single--;
-    }
-
+    prov_jobs.most = ngx_min(prov_jobs.most * 2, PROV_JOBS_BATCH);
+    prov_jobs.unheard = 0;
     prov_jobs.wanted = 1;
 }
 
@@ -343,20 +337,20 @@ prov_report_taken(PGresult *result, ngx_uint_t once)
  * job, it is not too late.
  */
 
-static void
-prov_report_later(prov_db_query_t *q)
+void
+prov_jobs_report_later(prov_db_query_t *q)
 {
     prov_jobs_unanswered(q, "told about jobs");
 
-    prov_report_back();
-    ngx_add_timer(&prov_jobs.again, PROV_JOBS_AWAY);
+    prov_jobs_report_back();
+    ngx_add_timer(&prov_jobs.again, prov_jobs_report_pause());
 }
 
 
 /* To the front, in the same order. */
 
-static void
-prov_report_back(void)
+void
+prov_jobs_report_back(void)
 {
     ngx_queue_t  *item;
 
@@ -369,74 +363,8 @@ prov_report_back(void)
 }
 
 
-/*
- * Where one of them is what the database refuses, they are reported one by
- * one, and that one without what was answered.  Should not even that be taken,
- * then its lease ends by itself.
- */
-
-static void
-prov_report_refused(prov_db_query_t *q)
-{
-    ngx_queue_t  *first;
-    prov_job_t   *job;
-
-    if (!prov_report_faulty(q->result)) {
-        prov_report_later(q);
-        return;
-    }
-
-    first = ngx_queue_head(&prov_jobs.reported);
-    job = ngx_queue_data(first, prov_job_t, queue);
-
-    if (ngx_queue_next(first) != ngx_queue_sentinel(&prov_jobs.reported)) {
-        prov_jobs.single = prov_jobs.nfinished;
-        prov_report_back();
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_ERR, prov_jobs.log, 0,
-                  "the database refused the report of job %V of kind "
-                  "\"%V\"%s: %s", &job->id, &job->kind,
-                  job->plain ? ", also without what was answered" : "",
-                  PQresultErrorMessage(q->result));
-
-    if (!job->plain && job->log.len) {
-        job->plain = 1;
-        prov_report_back();
-        return;
-    }
-
-    prov_report_forget();
-
-    if (prov_jobs.single) {
-        prov_jobs.single--;
-    }
-}
-
-
-/*
- * 1 where it is what was sent (PostgreSQL's manual, appendix A: data, limits,
- * constraints, what a function raises), and not the state of the database.
- */
-
-static ngx_uint_t
-prov_report_faulty(PGresult *result)
-{
-    const char  *state;
-
-    state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-
-    return state != NULL
-           && (ngx_strncmp(state, "22", 2) == 0
-               || ngx_strncmp(state, "23", 2) == 0
-               || ngx_strncmp(state, "54", 2) == 0
-               || ngx_strncmp(state, "P0", 2) == 0);
-}
-
-
-static void
-prov_report_forget(void)
+void
+prov_jobs_report_forget(void)
 {
     prov_job_t  *job;
 

@@ -7,6 +7,7 @@
 
 #include "auth/prov_auth_private.h"
 #include "auth/prov_auth_signer.h"
+#include "base/prov_conf.h"
 
 
 static char *prov_auth_conf_hint(ngx_conf_t *cf, prov_auth_hint_t *hint);
@@ -168,7 +169,7 @@ prov_auth_conf_signer(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 static char *
 prov_auth_conf_hint(ngx_conf_t *cf, prov_auth_hint_t *hint)
 {
-    ngx_str_t        *value;
+    ngx_str_t        *value, text;
     ngx_uint_t        i;
     prov_auth_alg_e   alg;
 
@@ -178,21 +179,18 @@ prov_auth_conf_hint(ngx_conf_t *cf, prov_auth_hint_t *hint)
 
     for (i = 2; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[i].data, "kid=", 4) == 0
-            && value[i].len > 4
-            && value[i].len <= 4 + PROV_AUTH_MAX_KID
-            && !hint->named)
+        if (!hint->named && prov_conf_named(&value[i], "kid=", &text)
+            && text.len >= 1 && text.len <= PROV_AUTH_MAX_KID)
         {
             hint->named = 1;
-            hint->kid.data = value[i].data + 4;
-            hint->kid.len = value[i].len - 4;
+            hint->kid = text;
             continue;
         }
 
-        if (ngx_strncmp(value[i].data, "alg=", 4) == 0
-            && hint->algorithms == 0)
+        if (hint->algorithms == 0
+            && prov_conf_named(&value[i], "alg=", &text))
         {
-            alg = prov_auth_alg_find(value[i].data + 4, value[i].len - 4);
+            alg = prov_auth_alg_find(text.data, text.len);
 
             if (alg != PROV_AUTH_ALGS) {
                 hint->algorithms = PROV_AUTH_ALG(alg);

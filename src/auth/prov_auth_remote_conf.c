@@ -5,6 +5,7 @@
  */
 
 #include "auth/prov_auth_remote.h"
+#include "base/prov_conf.h"
 
 #if (NGX_THREADS)
 #include <ngx_thread_pool.h>
@@ -12,12 +13,11 @@
 
 
 typedef struct {
-    ngx_str_t      name;      /* with '=' */
-    size_t         offset;    /* of an ngx_msec_t in the source */
-    ngx_msec_t     def;
-    ngx_msec_t     min;
-    ngx_msec_t     max;
-    const char    *expected;
+    const char         *name;      /* with the '=' */
+    size_t              offset;    /* of an ngx_msec_t in the source */
+    ngx_msec_t          def;
+    prov_conf_range_t   range;
+    const char         *expected;
 } prov_auth_parameter_t;
 
 
@@ -31,16 +31,16 @@ static char *prov_auth_conf_well_known(ngx_conf_t *cf,
 
 static prov_auth_parameter_t  prov_auth_parameters[] = {
 
-    { ngx_string("refresh="), offsetof(prov_auth_source_t, refresh),
-      600000, 1000, 86400000, "\"refresh=10m\", from 1s to 1d" },
-    { ngx_string("timeout="), offsetof(prov_auth_source_t, timeout),
-      5000, 100, 60000, "\"timeout=5s\", from 100ms to 1m" },
-    { ngx_string("cooldown="), offsetof(prov_auth_source_t, cooldown),
-      10000, 100, 3600000, "\"cooldown=10s\", from 100ms to 1h" },
-    { ngx_string("keep="), offsetof(prov_auth_source_t, keep),
-      86400000, 1000, 604800000, "\"keep=1d\", from 1s to 7d" },
+    { "refresh=", offsetof(prov_auth_source_t, refresh),
+      600000, { 1000, 86400000 }, "\"refresh=10m\", from 1s to 1d" },
+    { "timeout=", offsetof(prov_auth_source_t, timeout),
+      5000, { 100, 60000 }, "\"timeout=5s\", from 100ms to 1m" },
+    { "cooldown=", offsetof(prov_auth_source_t, cooldown),
+      10000, { 100, 3600000 }, "\"cooldown=10s\", from 100ms to 1h" },
+    { "keep=", offsetof(prov_auth_source_t, keep),
+      86400000, { 1000, 604800000 }, "\"keep=1d\", from 1s to 7d" },
 
-    { ngx_null_string, 0, 0, 0, 0, NULL }
+    { NULL, 0, 0, { 0, 0 }, NULL }
 };
 
 
@@ -114,7 +114,7 @@ prov_auth_conf_source(ngx_conf_t *cf, prov_auth_block_t *block)
         return NULL;
     }
 
-    for (p = prov_auth_parameters; p->name.len; p++) {
+    for (p = prov_auth_parameters; p->name; p++) {
         *(ngx_msec_t *) ((u_char *) source + p->offset) = p->def;
     }
 
@@ -147,25 +147,23 @@ static char *
 prov_auth_conf_parameter(ngx_conf_t *cf, prov_auth_source_t *source,
     ngx_str_t *value, ngx_uint_t *seen)
 {
-    ngx_int_t               time;
     ngx_str_t               text;
     ngx_uint_t              bit;
     prov_auth_parameter_t  *p;
 
-    for (p = prov_auth_parameters; p->name.len; p++) {
+    for (p = prov_auth_parameters; p->name; p++) {
 
-        if (ngx_strncmp(value->data, p->name.data, p->name.len) != 0) {
+        if (!prov_conf_named(value, p->name, &text)) {
             continue;
         }
 
-        text.data = value->data + p->name.len;
-        text.len = value->len - p->name.len;
-
-        time = ngx_parse_time(&text, 0);
         bit = (ngx_uint_t) 1 << (p - prov_auth_parameters);
 
-        if (time == NGX_ERROR || (ngx_msec_t) time < p->min
-            || (ngx_msec_t) time > p->max || (*seen & bit))
+        if ((*seen & bit)
+            || prov_conf_time_read(&text, &p->range,
+                                   (ngx_msec_t *) ((u_char *) source
+                                                   + p->offset))
+               != NGX_OK)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\", expected one as in "
@@ -174,7 +172,6 @@ prov_auth_conf_parameter(ngx_conf_t *cf, prov_auth_source_t *source,
         }
 
         *seen |= bit;
-        *(ngx_msec_t *) ((u_char *) source + p->offset) = (ngx_msec_t) time;
 
         return NGX_CONF_OK;
     }

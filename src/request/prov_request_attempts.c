@@ -3,48 +3,11 @@
  * a request is logged and brought to the database in batches, which nobody
  * waits for.  A worker holds so many, and sends one batch in each interval:
  * who provokes more is counted, and neither fills memory nor the database.
- * Nothing that a request carried is noted but what is listed here.
+ * prov_request_attempt.c says what is noted.
  */
 
-#include "request/prov_request.h"
-#include "base/prov_json_write.h"
-
-
-/* of a text that is noted; what is longer is cut */
-#define PROV_ATTEMPT_TEXT    128
-#define PROV_ATTEMPT_TEXTS   10
-
-/* punctuation and names of one attempt in a batch, and its numbers */
-#define PROV_ATTEMPT_FRAME   256
-
-
-typedef enum {
-    PROV_ATTEMPT_OPERATION = 0,
-    PROV_ATTEMPT_CODE,
-    PROV_ATTEMPT_PARTNER,
-    PROV_ATTEMPT_TENANT,
-    PROV_ATTEMPT_SUBJECT,
-    PROV_ATTEMPT_ISSUER,
-    PROV_ATTEMPT_KEY,
-    PROV_ATTEMPT_IP,
-    PROV_ATTEMPT_AGENT,
-    PROV_ATTEMPT_REQUEST       /* not compared: the first one's is kept */
-} prov_attempt_text_e;
-
-
-static const char  *prov_attempt_names[PROV_ATTEMPT_TEXTS] = {
-    "operation", "code", "partner", "tenant", "subject", "issuer", "key",
-    "ip", "user_agent", "request_id"
-};
-
-
-typedef struct {
-    ngx_uint_t               status;
-    ngx_uint_t               times;
-    uint64_t                 at;           /* ms since the epoch */
-    u_char                   len[PROV_ATTEMPT_TEXTS];
-    u_char                   text[PROV_ATTEMPT_TEXTS][PROV_ATTEMPT_TEXT];
-} prov_attempt_t;
+#include "request/prov_request_attempt.h"
+#include "base/prov_conf.h"
 
 
 /* a worker's, for one service */
@@ -70,18 +33,9 @@ static ngx_uint_t        prov_attempts_most;
 static ngx_msec_t        prov_attempts_interval;
 
 
-static ngx_uint_t prov_attempt_wanted(ngx_http_request_t *r,
-    prov_request_ctx_t *ctx, ngx_uint_t status);
-static void prov_attempt_fill(prov_attempt_t *attempt, ngx_http_request_t *r,
-    prov_request_ctx_t *ctx, ngx_uint_t status);
-static void prov_attempt_set(prov_attempt_t *attempt, prov_attempt_text_e n,
-    ngx_str_t *text);
 static void prov_attempts_add(prov_attempts_t *list, prov_attempt_t *attempt);
-static ngx_uint_t prov_attempt_same(prov_attempt_t *one,
-    prov_attempt_t *other);
 static void prov_attempts_timer(ngx_event_t *ev);
 static void prov_attempts_flush(prov_attempts_t *list);
-static u_char *prov_attempt_write(u_char *p, prov_attempt_t *attempt);
 static void prov_attempts_answered(prov_db_query_t *q);
 
 
@@ -92,9 +46,11 @@ prov_request_set_audit_attempts(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     prov_request_main_conf_t *pmcf = conf;
 
-    ngx_int_t    n, ms;
-    ngx_str_t   *value, time;
+    ngx_str_t   *value, text;
     ngx_uint_t   i;
+
+    static prov_conf_range_t  buffers = { 1, 1024 };
+    static prov_conf_range_t  intervals = { 100, 3600 * 1000 };
 
     if (pmcf->attempts_set) {
         return "is duplicate";
@@ -112,23 +68,19 @@ prov_request_set_audit_attempts(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[i].data, "buffer=", 7) == 0) {
-            n = ngx_atoi(value[i].data + 7, value[i].len - 7);
+        if (prov_conf_named(&value[i], "buffer=", &text)
+            && prov_conf_number_read(&text, &buffers, &pmcf->attempts)
+               == NGX_OK)
+        {
+            continue;
+        }
 
-            if (n >= 1 && n <= 1024) {
-                pmcf->attempts = n;
-                continue;
-            }
-
-        } else if (ngx_strncmp(value[i].data, "interval=", 9) == 0) {
-            time.data = value[i].data + 9;
-            time.len = value[i].len - 9;
-            ms = ngx_parse_time(&time, 0);
-
-            if (ms >= 100 && ms <= 3600000) {
-                pmcf->attempts_interval = ms;
-                continue;
-            }
+        if (prov_conf_named(&value[i], "interval=", &text)
+            && prov_conf_time_read(&text, &intervals,
+                                   &pmcf->attempts_interval)
+               == NGX_OK)
+        {
+            continue;
         }
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -262,81 +214,6 @@ prov_request_attempt(ngx_http_request_t *r)
 }
 
 
-/* Who was denied anything, and every change that failed. */
-
-static ngx_uint_t
-prov_attempt_wanted(ngx_http_request_t *r, prov_request_ctx_t *ctx,
-    ngx_uint_t status)
-{
-    if (ctx->conf == NULL || ctx->conf->service == NULL
-        || ctx->operation == NULL || !r->header_sent)
-    {
-        return 0;
-    }
-
-    if (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN) {
-        return 1;
-    }
-
-    return status >= NGX_HTTP_BAD_REQUEST
-           && ctx->operation->method != PROV_OPENAPI_GET;
-}
-
-
-static void
-prov_attempt_fill(prov_attempt_t *attempt, ngx_http_request_t *r,
-    prov_request_ctx_t *ctx, ngx_uint_t status)
-{
-    ngx_time_t            *tp;
-    prov_auth_identity_t  *identity;
-
-    ngx_memzero(attempt, sizeof(prov_attempt_t));
-
-    tp = ngx_timeofday();
-
-    attempt->status = status;
-    attempt->times = 1;
-    attempt->at = (uint64_t) tp->sec * 1000 + tp->msec;
-
-    prov_attempt_set(attempt, PROV_ATTEMPT_OPERATION, &ctx->operation->id);
-    prov_attempt_set(attempt, PROV_ATTEMPT_CODE, &ctx->problem.code);
-    prov_attempt_set(attempt, PROV_ATTEMPT_TENANT, &ctx->tenant);
-    prov_attempt_set(attempt, PROV_ATTEMPT_REQUEST, &ctx->id);
-    prov_attempt_set(attempt, PROV_ATTEMPT_IP, &r->connection->addr_text);
-
-    if (r->headers_in.user_agent) {
-        prov_attempt_set(attempt, PROV_ATTEMPT_AGENT,
-                         &r->headers_in.user_agent->value);
-    }
-
-    identity = ctx->identity;
-
-    if (identity) {
-        prov_attempt_set(attempt, PROV_ATTEMPT_PARTNER, &identity->partner);
-        prov_attempt_set(attempt, PROV_ATTEMPT_SUBJECT, &identity->subject);
-        prov_attempt_set(attempt, PROV_ATTEMPT_KEY, &identity->key);
-
-        if (identity->issuer) {
-            prov_attempt_set(attempt, PROV_ATTEMPT_ISSUER,
-                             &identity->issuer->iss);
-        }
-    }
-}
-
-
-static void
-prov_attempt_set(prov_attempt_t *attempt, prov_attempt_text_e n,
-    ngx_str_t *text)
-{
-    if (text->len == 0) {
-        return;
-    }
-
-    attempt->len[n] = ngx_min(text->len, PROV_ATTEMPT_TEXT);
-    ngx_memcpy(attempt->text[n], text->data, attempt->len[n]);
-}
-
-
 /*
  * The same once more is counted with the first.  A full buffer is sent at
  * once, unless a batch was sent within the interval: then there is no room.
@@ -370,27 +247,6 @@ prov_attempts_add(prov_attempts_t *list, prov_attempt_t *attempt)
     {
         prov_attempts_flush(list);
     }
-}
-
-
-static ngx_uint_t
-prov_attempt_same(prov_attempt_t *one, prov_attempt_t *other)
-{
-    ngx_uint_t  i;
-
-    if (one->status != other->status) {
-        return 0;
-    }
-
-    for (i = 0; i < PROV_ATTEMPT_REQUEST; i++) {
-        if (one->len[i] != other->len[i]
-            || ngx_memcmp(one->text[i], other->text[i], one->len[i]) != 0)
-        {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 
@@ -428,8 +284,7 @@ prov_attempts_flush(prov_attempts_t *list)
                       "audit takes in one interval", list->dropped);
     }
 
-    size = PROV_ATTEMPT_FRAME + list->n * (PROV_ATTEMPT_FRAME
-           + PROV_ATTEMPT_TEXTS * prov_json_quoted(PROV_ATTEMPT_TEXT));
+    size = PROV_ATTEMPT_FRAME + list->n * PROV_ATTEMPT_SIZE;
 
     list->text = ngx_alloc(size, ngx_cycle->log);
     list->query = prov_db_query(list->service->db, list->service->attempts,
@@ -475,39 +330,6 @@ prov_attempts_flush(prov_attempts_t *list)
     list->query->data = list;
 
     prov_db_submit(list->query);
-}
-
-
-static u_char *
-prov_attempt_write(u_char *p, prov_attempt_t *attempt)
-{
-    ngx_str_t   text;
-    ngx_uint_t  i;
-
-    p = ngx_sprintf(p, "{\"status\":%ui,\"count\":%ui,\"at\":%uL",
-                    attempt->status, attempt->times, attempt->at);
-
-    if (attempt->len[PROV_ATTEMPT_SUBJECT]) {
-        p = ngx_sprintf(p, ",\"kind\":\"%s\"",
-                        attempt->len[PROV_ATTEMPT_KEY] ? "key" : "user");
-    }
-
-    for (i = 0; i < PROV_ATTEMPT_TEXTS; i++) {
-
-        if (attempt->len[i] == 0) {
-            continue;
-        }
-
-        text.data = attempt->text[i];
-        text.len = attempt->len[i];
-
-        p = ngx_sprintf(p, ",\"%s\":", prov_attempt_names[i]);
-        p = prov_json_quote(p, &text);
-    }
-
-    *p++ = '}';
-
-    return p;
 }
 
 

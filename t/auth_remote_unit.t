@@ -22,11 +22,8 @@ use Unit;
 my $seed = defined $ENV{SEED} ? $ENV{SEED} : time;
 
 # all of src/auth but what needs libjwt
-my @auth = grep { $_ ne 'auth/prov_auth_sign' }
-           map { m{(auth/[^/]+)\.c$} } glob "$root/src/auth/*.c";
-
-compile(qw(base/prov_conf* base/prov_json* t/unit/auth_shim.c
-           t/unit/http_shim.c t/unit/tap.c), @auth);
+compile(auth_sources(), 't/unit/tap.c',
+        map { "t/unit/auth_remote_$_.c" } qw(schedule fetch shared));
 tap('auth_remote_unit', build('t/unit/auth_remote_unit.c'), $seed);
 
 diag("SEED=$seed repeats it")

@@ -19,12 +19,7 @@ use Test::More;
 use Unit;
 
 # all of src/auth but what needs libjwt
-my @auth = grep { $_ ne 'auth/prov_auth_sign' }
-           map { m{(auth/[^/]+)\.c$} } glob "$root/src/auth/*.c";
-
-compile(qw(base/prov_conf* base/prov_json* request/prov_request_value
-           t/unit/auth_shim.c t/unit/http_shim.c),
-        @auth);
+compile(auth_sources(), 'request/prov_request_value');
 
 replay("t/fuzz/${_}_fuzz.c", $_) for qw(jwt token apikey value);
 

@@ -1,8 +1,8 @@
 package Unit;
 
-# What the tests without a server share (t/schema.t, t/openapi*.t): they build
-# programs of t/unit and t/fuzz with the sources under test and a stand-in for
-# nginx's core (ngx_shim*.c), run them, and count what they say.
+# What the tests without a server share: they build programs of t/unit and
+# t/fuzz with the sources under test and a stand-in for nginx's core
+# (ngx_shim*.c), run them, and count what they say.
 #
 #     compile(qw(base/prov_json* schema t/unit/tap.c));
 #     tap('schema_api', build('t/unit/schema_api.c'));
@@ -21,7 +21,7 @@ use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
 use Test::More;
 
-our @EXPORT = qw($root $dir output compile build tap replay);
+our @EXPORT = qw($root $dir output run compile auth_sources build tap replay);
 
 # a run that is interrupted cleans up, too
 $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
@@ -112,6 +112,17 @@ sub sources {
     return "$root/$part" if $part =~ /\.c$/;
     return glob "$root/src/$part/*.c" if -d "$root/src/$part";
     return glob "$root/src/$part.c";
+}
+
+
+# All of src/auth that needs no request, what it needs, and stand-ins for the
+# rest of nginx.
+
+sub auth_sources {
+    return (qw(base/prov_conf* base/prov_json* t/unit/auth_shim.c
+               t/unit/http_shim.c),
+        grep { $_ ne 'auth/prov_auth_sign' }
+        map { m{(auth/[^/]+)\.c$} } glob "$root/src/auth/*.c");
 }
 
 

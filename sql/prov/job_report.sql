@@ -36,7 +36,7 @@ declare
     r       record;
     ignored text;
 begin
-    ignored := set_config('prov.worker', 'on', true);
+    ignored := prov.work();
 
     -- What is given back for a while is a lease that nobody has, and keeps its
     -- place: were it due later, those that wait for it would stand before it,
@@ -238,7 +238,7 @@ declare
     job    prov.jobs;
     result record;
 begin
-    perform set_config('prov.worker', 'on', true);
+    perform prov.work();
 
     select j.* into job
     from prov.jobs j

@@ -3,6 +3,25 @@
 -- prov.worker opens.  docs/jobs.md has the whole of it.
 
 
+-- Who works is nobody else, whoever has entered in this transaction before.
+
+create or replace function prov.work()
+    returns text
+    language plpgsql
+as $$
+begin
+    return set_config('prov.tenant', '', true)
+        || set_config('prov.operator', '', true)
+        || set_config('prov.partner', '', true)
+        || set_config('prov.worker', 'on', true);
+end
+$$;
+
+comment on function prov.work() is
+    'The entrance of a worker: opens to this transaction what is done for all '
+    'partners.';
+
+
 -- Queues take turns: the walk goes on after the one that the last claim ended
 -- with, from index entry to index entry, and looks at 1,000 at most.  One that
 -- another claim is at is passed by, so that one at a time counts its leases.
@@ -208,7 +227,7 @@ begin
     -- a lease need not survive a crash: who had it is dead, or will be heard
 
     ignored := set_config('synchronous_commit', 'off', true);
-    ignored := set_config('prov.worker', 'on', true);
+    ignored := prov.work();
 
     walk := prov.jobs_walk(moment, after,
         'ffffffff-ffff-ffff-ffff-ffffffffffff', room, 1000, per_queue, sated);

@@ -14,9 +14,10 @@ declare
     nobody  constant text := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
     ignored text;
 begin
-    ignored := set_config('prov.tenant', '', true);
-    ignored := set_config('prov.operator', '', true);
-    ignored := set_config('prov.partner', '', true);
+    ignored := set_config('prov.tenant', '', true)
+        || set_config('prov.worker', '', true)
+        || set_config('prov.operator', '', true)
+        || set_config('prov.partner', '', true);
 
     if request #>> '{principal,kind}' = 'key'
        and prov.operator_key_refusal(request) is not null

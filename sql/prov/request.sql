@@ -18,8 +18,13 @@ begin
     -- several times cheaper than a "perform" of it, and a pattern that counts
     -- ({8}) costs more than all that follows: so "like" sees where the hyphens
     -- of an id are.
+    --
+    -- Whoever else has entered in this transaction is forgotten: a login may,
+    -- against all advice, be let in by several entrances.
 
-    ignored := set_config('prov.tenant', '', true);
+    ignored := set_config('prov.tenant', '', true)
+        || set_config('prov.operator', '', true)
+        || set_config('prov.worker', '', true);
 
     if claim like '________-____-____-____-____________'
        and claim ~* '^[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+$'

@@ -149,5 +149,73 @@ select is(pg_temp.refusal($$ select pg_temp.uninvited('tenant_create', '{}',
     '{"client_name": "X", "email": "x@example.com"}') $$), '42501',
     'makes nothing');
 
+-- One login for all surfaces, against the advice, and one transaction, as
+-- changes that are sent together share one: each entrance begins anew.
+
+insert into prov.webhook_endpoints (id, partner, url, secret)
+values
+    ('0194f0a0-0000-7000-8000-000000000011',
+     '00000000-0000-7000-8000-00000000000a', 'https://a.example', 's'),
+    ('0194f0a0-0000-7000-8000-000000000012',
+     '00000000-0000-7000-8000-00000000000b', 'https://b.example', 's');
+
+create role prov_trial login in role prov_partner, prov_operator, prov_worker;
+
+create function pg_temp.enters(statement text, request jsonb,
+        out answer text)
+    language plpgsql
+as $$
+begin
+    set local role prov_trial;
+    execute statement into answer using request;
+    reset role;
+    answer := format('%s: partner=%s operator=%s worker=%s', answer,
+        current_setting('prov.partner', true),
+        current_setting('prov.operator', true),
+        current_setting('prov.worker', true));
+end
+$$;
+
+\set operate 'select e.ctx ->> ''base'' from prov.operator_enter($1) e'
+\set work 'select j.kind from prov.jobs_claim($1, null, null) j'
+\set list 'select string_agg(d ->> ''url'', '' '') from prov.enter($1) e, partner.webhook_list(e.ctx, ''{}'', null) r, json_array_elements(r.body -> ''data'') d'
+\set claim '{"worker": "w", "limit": 1, "per_queue": 1, "lease": 1, "per_partner": 1}'
+
+delete from prov.jobs;
+select matches(pg_temp.enters(:'operate', pg_temp.context(null)),
+    'operator=on worker=$', 'one login may be let in as an operator');
+select matches(pg_temp.enters(:'work', :'claim'), 'worker=on',
+    'and work');
+select is(pg_temp.enters(:'list',
+        pg_temp.context('00000000-0000-7000-8000-00000000000a')),
+    'https://a.example: partner=00000000-0000-7000-8000-00000000000a '
+    'operator= worker=', 'a partner it enters as sees its own all the same');
+select pg_temp.enters(:'operate', pg_temp.context(null)),
+    pg_temp.enters(:'work', :'claim') \g /dev/null
+select is(pg_temp.enters(:'list', pg_temp.context('alpha')),
+    'https://a.example: partner=00000000-0000-7000-8000-00000000000a '
+    'operator= worker=', 'also one that is named by its slug');
+select pg_temp.enters(:'operate', pg_temp.context(null)),
+    pg_temp.enters(:'work', :'claim') \g /dev/null
+select is(pg_temp.enters('select count(*) from prov.enter($1)',
+        pg_temp.context('nobody')), '0: partner= operator= worker=',
+    'nor is anything left to who is not let in');
+select pg_temp.enters(:'work', :'claim') \g /dev/null
+select is(pg_temp.enters(:'operate', pg_temp.context(null)),
+    '/api/provisioning: partner=ffffffff-ffff-ffff-ffff-ffffffffffff '
+    'operator=on worker=', 'an operator is no worker');
+select is(pg_temp.enters('select r.verdict from prov.job_run($1, null, null) r',
+        '{"worker": "w", "id": "0194f0a0-0000-7000-8000-000000000011",
+          "attempt": 1}'), 'lost: partner= operator= worker=on',
+    'and what runs in the database is neither''s');
+select pg_temp.enters(:'operate', pg_temp.context(null)) \g /dev/null
+select matches(pg_temp.enters(:'work', :'claim'),
+    'partner= operator= worker=on', 'nor is a worker');
+select pg_temp.enters(:'operate', pg_temp.context(null)) \g /dev/null
+select matches(pg_temp.enters(
+        'select count(*) from prov.jobs_report($1, null, null)',
+        '{"worker": "w", "jobs": []}'), 'partner= operator= worker=on',
+    'whatever he tells');
+
 select * from finish();
 rollback;

@@ -159,7 +159,9 @@ declare
         current_setting('prov.webhook_patience', true), ''), '5 days');
     w        prov.webhook_endpoints;
 begin
-    -- One that another transaction has is left to the next report.
+    -- One that another transaction has is left to the next report.  To
+    -- disable one writes into its partner's audit, for which reports wait for
+    -- each other: so all take partners in the same order.
 
     for w in
         select e.*
@@ -168,7 +170,7 @@ begin
             or e.id = any (ill) and e.status = 'active'
                and (e.id = any (gone) or e.failing_since is null
                     or e.failing_since <= moment - patience)
-        order by e.id
+        order by e.partner, e.id
         for no key update skip locked
     loop
         if w.id = any (gone) then

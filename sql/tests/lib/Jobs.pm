@@ -28,6 +28,7 @@ sub run {
     subtest 'what somebody has locked' => \&locked;
     subtest 'a lease that is over' => \&leases;
     subtest 'the order of commits' => \&order;
+    subtest 'endpoints of several partners' => \&judgements;
     subtest 'many workers' => \&workers;
 }
 
@@ -214,6 +215,70 @@ sub order {
     is_deeply \@types, [qw(tenant.created tenant.suspended tenant.resumed)],
         'they are delivered one after the other, in the order of their '
         . 'commits';
+}
+
+# Two reports disable endpoints of the same partners, whose audits they write.
+# Somebody is at an audit in the middle of each, so that both have begun.
+
+sub judgements {
+    my @sessions = (worker(), worker());
+    my %partner = map { $_ => "00000000-0000-7000-8000-0000000000$_" }
+        qw(a1 b1 c1 d1);
+    my @reports = (['a1', 'c1', 'b1'], ['b1', 'd1', 'a1']);
+    my (@jobs, @waiting);
+
+    $admin->do('delete from prov.jobs');
+    $admin->do('insert into prov.partners (id, slug, name) values (?, ?, ?)',
+        undef, $partner{$_}, "judged-$_", 'J') for sort keys %partner;
+
+    for my $report (0, 1) {
+        for my $i (0 .. 2) {
+            my $id = "00000000-0000-7000-9000-0000000000$report$i";
+            $admin->do('insert into prov.webhook_endpoints (id, partner, url, '
+                . "secret) values (?, ?, 'https://x', 's')", undef, $id,
+                $partner{ $reports[$report][$i] });
+            $admin->do('insert into prov.jobs (id, kind, queue, partner, '
+                . "attempt, lease_worker, lease_until) values (?, 'webhook', "
+                . "?, ?, 1, 'w', now() + interval '1 min')", undef, $id, $id,
+                $partner{ $reports[$report][$i] });
+            push @{ $jobs[$report] }, { id => $id, attempt => 1,
+                verdict => 'failed', log => { status => 410 } };
+        }
+    }
+
+    my @others = map {
+        my $dbh = $cluster->connect('postgres', $database);
+        $dbh->begin_work;
+        $dbh->do(q{select prov.record(jsonb_build_object('mutation',
+            prov.uuid7(), 'partner', ?::text, 'operation', 'x', 'principal',
+            '{}'::jsonb), 'x', null, null, 200, null, null, null)}, undef,
+            $partner{$_});
+        $dbh;
+    } qw(c1 d1);
+
+    for my $report (0, 1) {
+        my $sth = $sessions[$report]->prepare(
+            'select r.accepted from prov.jobs_report(?, null, null) r',
+            { pg_async => PG_ASYNC });
+        $sth->execute($json->encode({ worker => 'w',
+            jobs => $jobs[$report] }));
+        ok Concurrency::waits($sessions[$report]),
+            'a report waits for who changes something of a partner\'s';
+        push @waiting, $sth;
+    }
+
+    $_->rollback for @others;
+
+    for my $report (0, 1) {
+        my $accepted = eval { $sessions[$report]->pg_result;
+            $waiting[$report]->fetchall_arrayref };
+        is_deeply $accepted, [([1]) x 3], 'and is taken, whatever another '
+            . 'one reports of the same partners' or diag $@;
+    }
+
+    is $admin->selectrow_array(q{select count(*) from prov.webhook_endpoints
+        where disabled_reason = 'gone' and url = 'https://x'}), 6,
+        'all endpoints are disabled';
 }
 
 # Four workers, each in a process of its own, until nothing is left.

@@ -116,33 +116,51 @@ as $$
 declare
     oldest constant uuid := prov.uuid7_at(now() - coalesce(nullif(
         current_setting('prov.retention', true), '')::interval, '30 days'));
-    gone   uuid[];
     n      int;
     more   int := 0;
 begin
+    -- What counts is what was deleted, and not what was found: another host
+    -- may be at the same rows.
+
     perform set_config('prov.worker', 'on', true);
 
-    gone := array(
-        select e.id from prov.events e
-        where e.id < oldest order by e.id limit size);
-    delete from prov.events e where e.id = any (gone);
-    more := more + cardinality(gone) / size;
+    delete from prov.events e
+    where e.id = any (array(
+        select i.id from prov.events i
+        where i.id < oldest order by i.id limit size));
 
-    gone := array(
-        select j.id from prov.jobs j
-        where j.id < oldest and j.kind <> 'task'
-        order by j.id limit size);
-    delete from prov.job_attempts a where a.job = any (gone);
-    delete from prov.jobs j where j.id = any (gone);
-    more := more + cardinality(gone) / size;
+    get diagnostics n = row_count;
+    more := more + n / size;
 
-    gone := array(
-        select o.id from prov.operations o
-        where o.id < oldest and o.finished_at is not null
-        order by o.id limit size);
-    delete from prov.operation_items i where i.operation = any (gone);
-    delete from prov.operations o where o.id = any (gone);
-    more := more + cardinality(gone) / size;
+    with gone as (
+        delete from prov.jobs j
+        where j.id = any (array(
+            select i.id from prov.jobs i
+            where i.id < oldest and i.kind <> 'task'
+            order by i.id limit size))
+        returning j.id
+    ), attempts as (
+        delete from prov.job_attempts a
+        where a.job = any (array(select g.id from gone g))
+    )
+    select count(*) into n from gone;
+
+    more := more + n / size;
+
+    with gone as (
+        delete from prov.operations o
+        where o.id = any (array(
+            select i.id from prov.operations i
+            where i.id < oldest and i.finished_at is not null
+            order by i.id limit size))
+        returning o.id
+    ), items as (
+        delete from prov.operation_items i
+        where i.operation = any (array(select g.id from gone g))
+    )
+    select count(*) into n from gone;
+
+    more := more + n / size;
 
     perform set_config('prov.worker', '', true);
 

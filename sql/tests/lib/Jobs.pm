@@ -29,6 +29,7 @@ sub run {
     subtest 'a lease that is over' => \&leases;
     subtest 'the order of commits' => \&order;
     subtest 'endpoints of several partners' => \&judgements;
+    subtest 'old records' => \&records;
     subtest 'many workers' => \&workers;
 }
 
@@ -279,6 +280,33 @@ sub judgements {
     is $admin->selectrow_array(q{select count(*) from prov.webhook_endpoints
         where disabled_reason = 'gone' and url = 'https://x'}), 6,
         'all endpoints are disabled';
+}
+
+# Two who delete what is old: each tells only of what it has deleted itself.
+
+sub records {
+    my ($a, $b) = map { $cluster->connect('postgres', $database) } 1, 2;
+
+    $admin->do('delete from prov.jobs where kind <> ?', undef, 'task');
+    $admin->do('delete from prov.events');
+    $admin->do(q{insert into prov.events (id, partner, type)
+        select prov.uuid7_beside(prov.uuid7_at(now() - interval '31 days')),
+            prov.uuid7(), 'x' from generate_series(1, 10)});
+    $admin->do(q{insert into prov.jobs (id, kind, queue, state)
+        select prov.uuid7_beside(prov.uuid7_at(now() - interval '31 days')),
+            'x', prov.uuid7(), 'done' from generate_series(1, 10)});
+
+    $a->begin_work;
+    is $a->selectrow_array('select prov.expire_records(10)'), 2,
+        'who deletes as many as it may, of two kinds, says that there may '
+        . 'be more';
+    my $sth = $b->prepare('select prov.expire_records(10)',
+        { pg_async => PG_ASYNC });
+    $sth->execute;
+    ok Concurrency::waits($b), 'who is at the same rows waits';
+    $a->commit;
+    $b->pg_result;
+    is $sth->fetchrow_array, 0, 'and has deleted nothing';
 }
 
 # Four workers, each in a process of its own, until nothing is left.

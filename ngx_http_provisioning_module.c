@@ -360,7 +360,10 @@ ngx_http_provisioning_init_process(ngx_cycle_t *cycle)
     }
 
     prov_events_init_worker(pmcf->events);
-    prov_webhook_init_worker(&pmcf->seals);
+
+    if (mcf->jobs) {
+        prov_webhook_init_worker(&pmcf->seals, mcf->jobs->complained);
+    }
 
     return prov_jobs_init_worker(cycle, mcf->jobs);
 }

@@ -301,15 +301,19 @@ $postgres->sql(q{update prov.webhook_endpoints set secret = ? where id = ?},
 my $n = $receiver->seen('/v1');
 $id = test($v1);
 wait_until 'the log says so', sub {
-    index($nginx->log, "the webhook_endpoint.secret of "
-        . "$v1->{webhook_endpoint} cannot be unsealed: it was changed") >= 0 };
+    index($nginx->log, "the webhook_endpoint.secret of $v1->{webhook_endpoint}"
+        . ' cannot be unsealed with the key "test": it was changed') >= 0 };
+$d = tried($id, 1);
 is scalar($receiver->seen('/v1')), $n,
     'with a secret that cannot be unsealed nothing is sent';
-is delivery($id)->{status}, 'pending', 'it waits';
+is $d->{status}, 'retrying', 'it is tried again';
+like $d->{attempts}[0]{error}, qr/^the gateway could not read/,
+    'which is the gateway\'s own fault';
+is $d->{attempts}[0]{status}, undef, 'and nobody else\'s';
 $postgres->sql('update prov.webhook_endpoints set secret = ? where id = ?',
     $sealed, $v1->{webhook_endpoint});
-tried($id, 1);
-is delivery($id)->{status}, 'succeeded', 'until it can be';
+wait_until 'it is sent', sub { delivery($id)->{status} eq 'succeeded' };
+pass 'until it can be';
 
 my $log = $nginx->log;
 for my $secret ($last->{secret} =~ s/whsec_//r, 'open sesame') {

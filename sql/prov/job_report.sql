@@ -49,11 +49,11 @@ begin
         select t.*
         from jsonb_to_recordset(request -> 'jobs') as t (id uuid,
             attempt int, verdict text, retry_after float8, step int,
-            data jsonb, log jsonb)
+            data jsonb, log jsonb, ours boolean)
     ), held as materialized (
         select j.id, j.kind, j.queue, j.partner, j.tenant, j.data as had,
             j.tries + (t.verdict = 'retry')::int as tries, t.attempt,
-            t.verdict, t.step, t.data, t.log,
+            t.verdict, t.step, t.data, t.log, t.ours,
             case when t.retry_after is not null
                 then least(greatest(t.retry_after, 0), 86400)
                 end as retry_after,
@@ -79,7 +79,7 @@ begin
     ), judged as (
         select h.*,
             case
-                when h.kind = 'task' or h.verdict in ('next', 'return')
+                when h.kind = 'task' or h.verdict in ('next', 'return', 'lost')
                     then 'waiting'
                 when h.verdict = 'done' then 'done'
                 when h.verdict = 'retry' and h.delay is not null
@@ -91,7 +91,7 @@ begin
         update prov.jobs as j
         set state = g.state,
             due = case
-                when g.verdict = 'return' then j.due
+                when g.verdict in ('return', 'lost') then j.due
                 when g.verdict = 'next' then
                     moment + make_interval(secs => coalesce(g.retry_after, 0))
                 when g.kind = 'task' then moment
@@ -99,10 +99,10 @@ begin
                 when g.state = 'waiting' then moment + greatest(g.delay,
                     make_interval(secs => g.retry_after))
                 else j.due end,
-            seq = case when g.verdict = 'return' then j.seq end,
+            seq = case when g.verdict in ('return', 'lost') then j.seq end,
             tries = case
-                when g.verdict in ('done', 'next')
-                     or g.kind = 'task' and g.delay is null then 0
+                when g.verdict in ('done', 'next') or g.kind = 'task'
+                     and g.delay is null and g.verdict <> 'lost' then 0
                 else g.tries end,
             step = case when g.verdict = 'next'
                         then coalesce(g.step, j.step) else j.step end,
@@ -114,12 +114,17 @@ begin
             error = case when g.verdict in ('retry', 'failed')
                          then left(g.log ->> 'error', 1000) end,
             finished_at = case when g.state <> 'waiting' then moment end,
-            lease_worker = null,
-            lease_until = case when g.verdict = 'return'
-                then moment + make_interval(secs => g.retry_after) end
+            -- what was lost has lapsed: see prov.jobs_lease()
+            lease_worker = case when g.verdict = 'lost'
+                                then j.lease_worker end,
+            lease_until = case g.verdict
+                when 'return' then moment
+                    + make_interval(secs => g.retry_after)
+                when 'lost' then least(j.lease_until, moment
+                    + make_interval(secs => 5 * j.lapsed)) end
         from judged g
         where j.id = g.id
-        returning j.id, g.kind, g.queue, g.verdict,
+        returning j.id, g.kind, g.queue, g.verdict, g.ours,
             g.log -> 'status' = '410' as gone
     )
     select array_agg(t.id order by t.id) as ids,
@@ -127,7 +132,8 @@ begin
         array_agg(distinct c.queue) filter (where c.kind = 'webhook'
             and c.verdict = 'done') as well,
         array_agg(distinct c.queue) filter (where c.kind = 'webhook'
-            and c.verdict in ('retry', 'failed')) as ill,
+            and c.verdict in ('retry', 'failed')
+            and c.ours is not true) as ill,
         array_agg(distinct c.queue) filter (where c.kind = 'webhook'
             and c.verdict = 'failed' and c.gone) as gone
     into r
@@ -144,8 +150,9 @@ $$;
 
 comment on function prov.jobs_report(jsonb, jsonb, jsonb) is
     'What came of jobs: {"worker", "jobs": [{"id", "attempt", "verdict", '
-    '"retry_after" (s), "step", "data", "log"}]}, verdict "done", "retry", '
-    '"failed", "next" or "return".  Heard is only who has the lease still: '
+    '"retry_after" (s), "step", "data", "log", "ours"}]}, verdict "done", '
+    '"retry", "failed", "next", "return" or "lost"; "ours": it was no fault of '
+    'the receiver''s.  Heard is only who has the lease still: '
     'for each job, whether it was accepted.';
 
 

@@ -99,39 +99,49 @@ comment on function prov.jobs_walk(timestamptz, uuid, uuid, int, int, int,
 -- Of a queue the first 256 that are due are looked at, in the order in which
 -- they became so.
 
+-- A lease that has ended and is still somebody's has lapsed: he was lost, and
+-- those that he had under way beside the one that was too much for him lost
+-- theirs, too.  So one that has lapsed twice is leased alone of its sort: who
+-- is lost the next time does not take another of them along.  What has lapsed
+-- five times is not leased any more: it comes without an attempt.
+
 create or replace function prov.jobs_lease(worker text, moment timestamptz,
         until timestamptz, queues uuid[], share int, per_queue int, size int,
-        held_by jsonb, per_partner int)
+        held_by jsonb, per_partner int, doubtful boolean)
     returns table (id uuid, kind text, attempt int, step int, data text,
-        partner uuid)
+        partner uuid, lapsed int)
     language plpgsql rows 64
 as $$
 #variable_conflict use_column
 begin
     return query
         with chosen as materialized (
-            select t.id
+            select t.id, t.suspect
             from (
-            select c.id, c.place, q.n, c.partner, row_number() over (
-                partition by c.partner order by c.place, q.n) as turn
+            select c.id, c.place, c.suspect, q.n, c.partner,
+                row_number() over (
+                    partition by c.partner order by c.place, q.n) as turn
             from unnest(queues) with ordinality as q (queue, n)
             cross join lateral (
-                select r.id, r.partner, row_number() over () as place
+                select r.id, r.partner, r.suspect,
+                    row_number() over () as place
                 from (
-                    select w.id, w.partner, w.leased
+                    select w.id, w.partner, w.leased, w.suspect
                     from (
                         select i.id, i.due, i.partner, i.tenant, i.seq,
-                            coalesce(i.lease_until > moment, false) as leased
+                            coalesce(i.lease_until > moment, false) as leased,
+                            i.lapsed > 0 and i.lease_worker is not null
+                                as suspect
                         from prov.jobs i
                         where i.state = 'waiting' and i.queue = q.queue
                             and i.due <= moment
                         order by i.due, i.id
                         limit 256) w
-                    where w.leased or w.tenant is null
-                        or not exists (
+                    where w.leased or (doubtful or not w.suspect)
+                        and (w.tenant is null or not exists (
                             select from prov.jobs e
                             where e.tenant = w.tenant and e.queue = q.queue
-                                and e.seq < w.seq)
+                                and e.seq < w.seq))
                     limit per_queue) r
                 where not r.leased
                 limit share) c
@@ -142,9 +152,12 @@ begin
             order by t.place, t.n
             limit size
         ), held as materialized (
-            select j.id
+            select j.id, j.lease_worker is not null and j.lapsed >= 4 as spent
             from prov.jobs j
-            where j.id = any (array(select c.id from chosen c))
+            where j.id = any (array(
+                    select c.id from chosen c where not c.suspect
+                    union all
+                    (select c.id from chosen c where c.suspect limit 1)))
                 and j.finished_at is null
                 and (j.lease_until is null or j.lease_until <= moment)
             order by j.id
@@ -152,9 +165,11 @@ begin
         ), leased as (
             update prov.jobs as j
             set attempt = j.attempt + 1, lease_worker = worker,
-                lease_until = until
+                lease_until = until,
+                lapsed = case when j.lease_worker is null then 0
+                              else j.lapsed + 1 end
             from held h
-            where j.id = h.id
+            where j.id = h.id and not h.spent
             returning j.*
         )
         select l.id, l.kind, l.attempt, l.step,
@@ -173,28 +188,78 @@ begin
                     coalesce(to_json(coalesce(prov.event_text(e),
                                               l.data ->> 'payload')), 'null'))
                 else l.data::text end,
-            l.partner
+            l.partner, l.lapsed
         from leased l
         left join prov.webhook_endpoints w
             on l.kind = 'webhook' and w.id = l.queue
-        left join prov.events e on e.id = l.event;
+        left join prov.events e on e.id = l.event
+        union all
+        select h.id, null, null, null, null, null, null
+        from held h
+        where h.spent;
 end
 $$;
 
 comment on function prov.jobs_lease(text, timestamptz, timestamptz, uuid[],
-    int, int, int, jsonb, int) is
+    int, int, int, jsonb, int, boolean) is
     'Leases jobs of these queues: of each at most a share, and no more than '
     'per_queue together with what is leased already; of a partner no more '
     'than per_partner together with what the worker holds of his.  Not one whose tenant '
     'has an earlier one in the queue that was never tried.  A delivery has '
     'what it needs as its data: the payload is the event''s, or what the job '
-    'brings, and null when the event is gone.';
+    'brings, and null when the event is gone.  At most one, and only where '
+    'doubtful, whose lease lapsed before; what has lapsed too often comes '
+    'without an attempt, and is not leased.';
+
+
+create or replace function prov.job_lapsed(whose uuid, moment timestamptz)
+    returns prov.jobs
+    language plpgsql
+as $$
+declare
+    job prov.jobs;
+    why constant text := 'whoever did it was lost, five times on end';
+begin
+    update prov.jobs as j
+    set state = case when j.kind = 'task' then 'waiting' else 'failed' end,
+        due = case when j.kind = 'task'
+            then moment + (j.data ->> 'every')::interval else j.due end,
+        finished_at = case when j.kind <> 'task' then moment end,
+        lapsed = 0, seq = null, error = why,
+        lease_worker = null, lease_until = null
+    where j.id = whose
+    returning j.* into job;
+
+    if job.kind <> 'task' then
+        insert into prov.job_attempts (job, attempt, partner, tenant, at,
+            error)
+        values (job.id, job.attempt, job.partner, job.tenant, moment, why)
+        on conflict do nothing;
+    end if;
+
+    if exists (select from prov.operations o
+               where o.id = job.operation
+                   and o.status in ('pending', 'running'))
+    then
+        perform set_config('prov.partner', job.partner::text, true);
+        perform prov.operation_give_up(job.operation,
+            'A part of it was begun five times, and never done.');
+        perform set_config('prov.partner', '', true);
+    end if;
+
+    return job;
+end
+$$;
+
+comment on function prov.job_lapsed(uuid, timestamptz) is
+    'The end of a job that nobody comes back from, and of the operation that '
+    'it does; a task has its next turn.';
 
 
 create or replace function prov.jobs_claim(request jsonb, params jsonb,
         input jsonb)
     returns table (id uuid, kind text, attempt int, step int, data text,
-        partner uuid)
+        partner uuid, lapsed int)
     language plpgsql security definer rows 64
 as $$
 declare
@@ -212,6 +277,10 @@ declare
         select h.key::uuid
         from jsonb_each_text(held_by) h
         where h.value::int >= most);
+    doubtful  boolean := coalesce((request ->> 'lapsed')::int, 0) = 0;
+    again     boolean;
+    job       prov.jobs;
+    ended     json[] := '{}';
     leased    record;
     got       uuid[] := '{}';
     room      int := size;
@@ -268,18 +337,35 @@ begin
         exit when walk.queues = '{}';
 
         n := 0;
+        again := false;
 
         for leased in
             select l.* from prov.jobs_lease(worker, moment, until,
                 walk.queues, least(share, per_queue), per_queue, room,
-                held_by, most) l
+                held_by, most, doubtful) l
         loop
+            if leased.attempt is null then
+                job := prov.job_lapsed(leased.id, moment);
+                ended := ended || json_build_object('id', job.id, 'kind',
+                    job.kind);
+                again := true;
+                -- its end is in its partner's audit, for which others wait
+                doubtful := job.operation is null and cardinality(ended) < 10;
+                continue;
+            end if;
+
+            if leased.lapsed > 1 then
+                doubtful := false;
+                again := true;
+            end if;
+
             id := leased.id;
             kind := leased.kind;
             attempt := leased.attempt;
             step := leased.step;
             data := leased.data;
             partner := leased.partner;
+            lapsed := leased.lapsed;
             got := got || partner;
             n := n + 1;
 
@@ -288,7 +374,7 @@ begin
 
         room := room - n;
 
-        exit when room = 0 or n = 0 or share >= per_queue;
+        exit when room = 0 or not again and (n = 0 or share >= per_queue);
 
         share := per_queue;
 
@@ -313,11 +399,15 @@ begin
     kind := '';
     attempt := null;
     partner := null;
-    data := json_build_object('after', walk.last);
+    lapsed := null;
+    data := case when cardinality(ended) = 0
+        then json_build_object('after', walk.last)
+        else json_build_object('after', walk.last, 'ended',
+            array_to_json(ended)) end;
 
     step := null;
 
-    if room = 0 or cut or dead is not null then
+    if room = 0 or cut or dead is not null or cardinality(ended) > 0 then
         step := 0;
     else
         next_due := least(walk.next_due, (
@@ -355,9 +445,11 @@ $$;
 comment on function prov.jobs_claim(jsonb, jsonb, jsonb) is
     'Leases jobs to a worker: {"worker", "limit", "per_queue", "lease" (s), '
     '"after" (queue), "per_partner", "partners" (how many jobs of each the '
-    'worker has)}.  The last row is none: its step are the milliseconds '
+    'worker has), "lapsed" (how many it has whose leases lapsed before)}. '
+    'The last row is none: its step are the milliseconds '
     'until something is due (0: there may be more, null: nothing is), its '
-    'data the queue that the next claim goes on after.';
+    'data the queue that the next claim goes on after, and what was ended '
+    'since its leases lapse.';
 
 
 create or replace function prov.webhooks_cancel(moment timestamptz,

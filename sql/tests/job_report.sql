@@ -112,6 +112,25 @@ select is((due = now() - interval '1 s', lease_worker,
             and clock_timestamp() + interval '5 s')::text, '(t,,t)',
     'nobody has it then, and it keeps its place') from prov.jobs;
 
+select pg_temp.job(11, tries => 2) \g /dev/null
+select ok(pg_temp.report(11, 'lost'), 'nobody knows what became of it');
+select is(pg_temp.like(11), 'waiting tries=2 step=0 seq=1 data={"had": 1} '
+    'leased', 'it is as it was');
+select ok(lease_until <= clock_timestamp() and lease_worker = 'w'
+        and due = now() - interval '1 s',
+    'but for the lease, which has lapsed') from prov.jobs;
+
+update prov.jobs set lapsed = 3, lease_until = now() + interval '1 min';
+select ok(pg_temp.report(11, 'lost'), 'not for the first time');
+select ok(lease_until between clock_timestamp() + interval '14 s'
+        and clock_timestamp() + interval '15 s', 'it has a pause')
+from prov.jobs;
+update prov.jobs set lapsed = 3, lease_until = now() + interval '2 s';
+select ok(pg_temp.report(11, 'lost'), 'however often');
+select ok(lease_until = now() + interval '2 s', 'none longer than its lease')
+from prov.jobs;
+update prov.jobs set lapsed = 0;
+
 -- who is heard
 
 select pg_temp.job(11) \g /dev/null
@@ -227,6 +246,12 @@ select pg_temp.job(11, 'webhook', 1), pg_temp.report(11, 'return'),
     pg_temp.job(11, 'test', 1), pg_temp.report(11, 'done') \g /dev/null
 select is(pg_temp.endpoint(1), 'active - failing version=1',
     'what was not sent says nothing of it');
+select pg_temp.job(13, 'webhook', 2), pg_temp.report(13, 'retry',
+    '{"ours": true, "log": {"error": "x"}}') \g /dev/null
+select is(pg_temp.endpoint(2), 'active - well version=1',
+    'nor does what was our own fault');
+select is(pg_temp.like(13), 'waiting tries=1 step=0 seq=- data={"had": 1} '
+    'free', 'which is a try all the same');
 delete from prov.jobs;
 select pg_temp.job(11, 'webhook', 1),
     pg_temp.report(11, 'done', '{"log": {"status": 204}}') \g /dev/null

@@ -69,10 +69,14 @@ begin
 end
 $$;
 
--- leases are over, or never were
+-- leases are over, or never were; that they lapse is no part of most tests
 
-create function pg_temp.over() returns void language sql begin atomic
-    update prov.jobs set lease_until = clock_timestamp()
+create function pg_temp.over(lapsing boolean default false) returns void
+    language sql
+begin atomic
+    update prov.jobs
+    set lease_until = clock_timestamp(),
+        lapsed = case when lapsing then lapsed else 0 end
     where lease_until is not null;
 end;
 
@@ -331,7 +335,7 @@ begin
         where c.kind <> ''
         group by c.partner) g;
     reset role;
-    update prov.jobs set lease_until = null;
+    update prov.jobs set lease_until = null, lease_worker = null;
     return got;
 end
 $$;
@@ -344,6 +348,86 @@ select is(pg_temp.partners(64,
 select is(pg_temp.partners(2,
     '{"00000000-0000-7000-9000-000000000001": 6}'), '2:2',
     'and who has as many is no one''s turn');
+
+-- leases that end without a word of who had them
+
+create function pg_temp.lapsed() returns text language sql
+    return (select string_agg(format('%s:%s:%s', n.name, j.attempt, j.lapsed),
+                ' ' order by n.name)
+            from prov.jobs j join named n on n.id = j.id);
+
+-- what a claim gets, with how many of those that lapsed under way; and what
+-- ended
+
+create function pg_temp.after(size int, has int, out names text,
+        out ended text)
+    language plpgsql
+as $$
+declare
+    c record;
+begin
+    for c in
+        select * from pg_temp.worker('jobs_claim', jsonb_build_object(
+            'worker', 'w', 'limit', size, 'per_queue', 8, 'lease', 60,
+            'lapsed', has))
+    loop
+        if c.kind = '' then
+            ended := (select string_agg(n.name, ' ' order by n.name)
+                      from json_array_elements(c.data -> 'ended') e
+                      join named n on n.id = (e ->> 'id')::uuid);
+        else
+            names := concat_ws(' ', names, (select n.name from named n
+                                            where n.id = c.id));
+        end if;
+    end loop;
+
+    names := pg_temp.sorted(names);
+    perform pg_temp.over(true);
+end
+$$;
+
+delete from named;
+select pg_temp.none() \g /dev/null
+select pg_temp.job('a', 1), pg_temp.job('b', 1), pg_temp.job('c', 2),
+    pg_temp.job('d', 3) \g /dev/null
+select is(pg_temp.after(10, 0)::text, '("a b c d",)', 'all are leased');
+select is(pg_temp.lapsed(), 'a:1:0 b:1:0 c:1:0 d:1:0', 'for the first time');
+select is(pg_temp.after(10, 1)::text, '("a b c d",)',
+    'again when their leases have lapsed');
+select is(pg_temp.lapsed(), 'a:2:1 b:2:1 c:2:1 d:2:1', 'which is counted');
+select is(pg_temp.after(10, 1)::text, '(,)',
+    'not by who has one that has lapsed twice');
+select pg_temp.job('e', 1) \g /dev/null
+select is(pg_temp.after(10, 0)::text, '("a e",)',
+    'and by others one at a time, beside what is new');
+select is(pg_temp.lapsed(), 'a:3:2 b:2:1 c:2:1 d:2:1 e:1:0', 'of it');
+update prov.jobs set lease_worker = null, lease_until = null
+where id <> (select id from named where name = 'a');
+select is(pg_temp.after(10, 1)::text, '("b c d e",)',
+    'what was reported, or given back, has lapsed no more');
+select is(pg_temp.lapsed(), 'a:3:2 b:3:0 c:3:0 d:3:0 e:2:0', 'at all');
+
+delete from prov.jobs where id <> (select id from named where name = 'a');
+update prov.jobs set lapsed = 4, partner = pg_temp.queue(1);
+select pg_temp.job('f', 1) \g /dev/null
+select is(pg_temp.after(1, 0)::text, '(f,a)',
+    'the fifth time it ends, which is no reason to go without');
+select is((state, error, lapsed, lease_worker, seq)::text, '(failed,'
+    '"whoever did it was lost, five times on end",0,,)', 'it has failed')
+from prov.jobs where id = (select id from named where name = 'a');
+select results_eq('select attempt, status, error, partner = pg_temp.queue(1) '
+        'from prov.job_attempts', $$values (3, null::int,
+    'whoever did it was lost, five times on end', true)$$,
+    'and there is an attempt that says so');
+
+select pg_temp.none() \g /dev/null
+select pg_temp.job(format('g%s', n), n) from generate_series(1, 15) n
+    \g /dev/null
+update prov.jobs set lapsed = 4, lease_worker = 'v', lease_until = now();
+select is(cardinality(string_to_array(ended, ' ')), 10,
+    'a claim ends ten at most') from pg_temp.after(10, 0);
+select is(cardinality(string_to_array(ended, ' ')), 5,
+    'the next one the others') from pg_temp.after(10, 0);
 
 -- what a claim costs the waiting
 

@@ -132,6 +132,17 @@ prov_unseal(ngx_pool_t *pool, ngx_array_t *keys, const char *purpose,
 
 
 void
+prov_seal_key_id(ngx_str_t *sealed, ngx_str_t *id)
+{
+    ngx_str_t  part[PROV_SEAL_PARTS];
+
+    if (prov_seal_split(sealed, id, part) != NGX_OK) {
+        ngx_str_null(id);
+    }
+}
+
+
+void
 prov_seal_wipe(ngx_str_t *text)
 {
     OPENSSL_cleanse(text->data, text->len);

@@ -54,6 +54,9 @@ ngx_int_t prov_unseal(ngx_pool_t *pool, ngx_array_t *keys,
     const char *purpose, ngx_str_t *owner, ngx_str_t *sealed,
     ngx_str_t *text, const char **why);
 
+/* The id of the key that a seal was made with; empty for what is no seal. */
+void prov_seal_key_id(ngx_str_t *sealed, ngx_str_t *id);
+
 void prov_seal_wipe(ngx_str_t *text);
 
 /* Whether a name may be a key's: [A-Za-z0-9_-], 1 to PROV_SEAL_ID_LEN. */

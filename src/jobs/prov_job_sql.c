@@ -13,6 +13,7 @@
 static ngx_int_t prov_job_sql_send(prov_job_t *job);
 static void prov_job_sql_answered(prov_db_query_t *q);
 static void prov_job_sql_done(prov_job_t *job, PGresult *result);
+static void prov_job_sql_lost(prov_job_t *job);
 static void prov_job_sql_refused(prov_job_t *job, PGresult *result);
 
 
@@ -76,11 +77,7 @@ prov_job_sql_answered(prov_db_query_t *q)
         break;
 
     case PROV_DB_UNKNOWN:
-        ngx_log_error(NGX_LOG_WARN, prov_jobs.log, 0,
-                      "a connection was lost under the job %V of kind "
-                      "\"%V\", which goes on when its lease has ended",
-                      &job->id, &job->kind);
-        prov_job_sql_done(job, NULL);
+        prov_job_sql_lost(job);
         break;
 
     default:
@@ -107,7 +104,7 @@ prov_job_sql_done(prov_job_t *job, PGresult *result)
     /* others of its partner may have waited for that */
     prov_jobs.wanted = 1;
 
-    if (result && PQntuples(result) == 1 && PQnfields(result) == 3
+    if (PQntuples(result) == 1 && PQnfields(result) == 3
         && !PQgetisnull(result, 0, 2) && prov_jobs.conf->ran)
     {
         id.data = (u_char *) PQgetvalue(result, 0, 2);
@@ -116,7 +113,7 @@ prov_job_sql_done(prov_job_t *job, PGresult *result)
         prov_jobs.conf->ran(&id);
     }
 
-    if (result && PQntuples(result) == 1 && !PQgetisnull(result, 0, 1)) {
+    if (PQntuples(result) == 1 && !PQgetisnull(result, 0, 1)) {
         ms = ngx_atoi((u_char *) PQgetvalue(result, 0, 1),
                       PQgetlength(result, 0, 1));
 
@@ -126,6 +123,26 @@ prov_job_sql_done(prov_job_t *job, PGresult *result)
     }
 
     prov_jobs_turn();
+}
+
+
+/*
+ * Nobody knows whether it was done.  Its lease is ended as soon as the database
+ * answers, so that it goes on.  If it was done, it has no lease any more.  If
+ * it still is being done, the report waits for that, since it has the job
+ * locked.  And if its statement is still to come it finds another's lease, or
+ * this one, and then it is done by it after all, once.
+ */
+
+static void
+prov_job_sql_lost(prov_job_t *job)
+{
+    ngx_log_error(NGX_LOG_WARN, prov_jobs.log, 0,
+                  "a connection was lost under the job %V of kind \"%V\", "
+                  "which goes on when the database answers", &job->id,
+                  &job->kind);
+
+    prov_job_finish(job, PROV_JOB_LOST);
 }
 
 

@@ -27,8 +27,10 @@ typedef enum {
     PROV_JOB_FAILED,      /* for good */
     PROV_JOB_NEXT,        /* this step is done: job->step and job->keep are
                              stored, and the job goes on with them at once */
-    PROV_JOB_RETURN       /* nothing was done: for anybody, after retry_after;
+    PROV_JOB_RETURN,      /* nothing was done: for anybody, after retry_after;
                              does not count as a try */
+    PROV_JOB_LOST         /* src/jobs' own: nobody knows, and the lease ends
+                             at once */
 } prov_job_verdict_e;
 
 
@@ -52,6 +54,8 @@ struct prov_job_s {
                                               data, or empty */
     const char              *error;        /* a sentence for its owner; NULL:
                                               what src/http says, if it does */
+    unsigned                 ours:1;       /* it was no fault of the
+                                              receiver's */
     ngx_str_t                headers;      /* what is noted of an answer, in */
     ngx_str_t                body;         /* pool; data NULL: as they came */
 
@@ -68,6 +72,10 @@ struct prov_job_s {
     ngx_msec_t               not_before;   /* nor is it sent again */
     unsigned                 plain:1;      /* reported without its log */
     unsigned                 owned:1;      /* has a partner, who is counted */
+    unsigned                 suspect:1;    /* its leases have lapsed before */
+    unsigned                 started:1;    /* counts among what is under way */
+    unsigned                 lost:1;       /* was reported as such */
+    unsigned                 unreadable:1; /* its data is no object */
 };
 
 
@@ -76,8 +84,9 @@ struct prov_job_s {
  *
  * request() fills in the next request: the URL, the headers, the body, all in
  * job->pool or borrowed from job->data.  NGX_OK: it is to be sent; NGX_ERROR:
- * the job has failed, and job->error says why; NGX_AGAIN: it cannot be made
- * now (no memory), and the job is returned.
+ * the job has failed, and job->error says why; NGX_DECLINED: this gateway
+ * cannot make it, which counts as a try that has failed; NGX_AGAIN: it cannot
+ * be made now (no memory), and the job is returned.
  *
  * answer() says what the answer, or request->error, means.  What was answered
  * is noted with the attempt, whatever the verdict, except for "return".
@@ -107,6 +116,8 @@ struct prov_jobs_conf_s {
     ngx_uint_t               run;           /* statement */
     void                   (*ran)(ngx_str_t *id);  /* a part of the operation
                                                is done; NULL: nobody asks */
+    ngx_atomic_t            *complained;    /* shared by all workers: when one
+                                               of them has, of missing keys */
     u_char                  *file;
     ngx_uint_t               line;
 };

@@ -19,7 +19,8 @@ static ngx_int_t prov_claim_send(ngx_uint_t limit);
 static void prov_claim_answered(prov_db_query_t *q);
 static void prov_claim_found(PGresult *result);
 static ngx_int_t prov_claim_end(PGresult *result, int row);
-static void prov_claim_after(PGresult *result, int row);
+static void prov_claim_after(json_t *data);
+static void prov_claim_ended(json_t *ended);
 
 
 void
@@ -108,8 +109,8 @@ prov_claim_send(ngx_uint_t limit)
 
     p = ngx_sprintf(prov_jobs.claim_text,
                     "{\"worker\":%V,\"limit\":%ui,\"per_queue\":%ui,"
-                    "\"lease\":%M", &prov_jobs.name, limit, conf->per_queue,
-                    conf->lease / 1000);
+                    "\"lease\":%M,\"lapsed\":%ui", &prov_jobs.name, limit,
+                    conf->per_queue, conf->lease / 1000, prov_jobs.nsuspects);
 
     p = prov_jobs_partners_write(p);
 
@@ -227,7 +228,17 @@ prov_claim_found(PGresult *result)
 static ngx_int_t
 prov_claim_end(PGresult *result, int row)
 {
-    prov_claim_after(result, row);
+    json_t             *data;
+    prov_json_error_t   err;
+
+    data = prov_json_parse((u_char *) PQgetvalue(result, row, 4),
+                           PQgetlength(result, row, 4), PROV_JSON_BODY_DEPTH,
+                           &err);
+
+    prov_claim_after(data);
+    prov_claim_ended(json_object_get(data, "ended"));
+
+    json_decref(data);
 
     if (PQgetisnull(result, row, 3)) {
         return NGX_ERROR;
@@ -239,18 +250,12 @@ prov_claim_end(PGresult *result, int row)
 
 
 static void
-prov_claim_after(PGresult *result, int row)
+prov_claim_after(json_t *data)
 {
-    size_t              len;
-    json_t             *data;
-    const char         *after;
-    prov_json_error_t   err;
+    size_t       len;
+    const char  *after;
 
     prov_jobs.after_len = 0;
-
-    data = prov_json_parse((u_char *) PQgetvalue(result, row, 4),
-                           PQgetlength(result, row, 4), PROV_JSON_BODY_DEPTH,
-                           &err);
 
     after = json_string_value(json_object_get(data, "after"));
 
@@ -262,6 +267,26 @@ prov_claim_after(PGresult *result, int row)
             prov_jobs.after_len = len;
         }
     }
+}
 
-    json_decref(data);
+
+/* What nobody comes back from is not begun again, and somebody should know. */
+
+static void
+prov_claim_ended(json_t *ended)
+{
+    size_t       i;
+    json_t      *job;
+    const char  *id, *kind;
+
+    json_array_foreach(ended, i, job) {
+
+        id = json_string_value(json_object_get(job, "id"));
+        kind = json_string_value(json_object_get(job, "kind"));
+
+        ngx_log_error(NGX_LOG_ERR, prov_jobs.log, 0,
+                      "the job %s of kind \"%s\" is given up: whoever had it "
+                      "was lost, five times on end", id ? id : "?",
+                      kind ? kind : "?");
+    }
 }

@@ -11,9 +11,15 @@
    and the report after it */
 #define PROV_JOBS_MARGIN  10000    /* ms */
 
+/* of the word that all workers share: the least that does not share its line
+   of the cache */
+#define PROV_JOBS_SHARED  128
+
 
 static char *prov_jobs_set_lease(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t prov_jobs_shared(ngx_conf_t *cf, prov_jobs_conf_t *jobs);
+static void prov_jobs_unshare(void *data);
 static ngx_int_t prov_jobs_statements(prov_jobs_conf_t *jobs);
 
 
@@ -135,7 +141,50 @@ prov_jobs_finish(ngx_conf_t *cf, prov_jobs_conf_t *jobs,
         return NGX_ERROR;
     }
 
+    if (prov_jobs_shared(cf, jobs) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return prov_jobs_statements(jobs);
+}
+
+
+/* A word that all workers of this configuration have in common. */
+
+static ngx_int_t
+prov_jobs_shared(ngx_conf_t *cf, prov_jobs_conf_t *jobs)
+{
+    ngx_shm_t           *shm;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->cycle->pool, sizeof(ngx_shm_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    shm = cln->data;
+    ngx_memzero(shm, sizeof(ngx_shm_t));
+
+    shm->size = PROV_JOBS_SHARED;
+    ngx_str_set(&shm->name, "provisioning_jobs");
+    shm->log = cf->cycle->log;
+
+    if (ngx_shm_alloc(shm) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = prov_jobs_unshare;
+
+    jobs->complained = (ngx_atomic_t *) shm->addr;
+
+    return NGX_OK;
+}
+
+
+static void
+prov_jobs_unshare(void *data)
+{
+    ngx_shm_free(data);
 }
 
 
@@ -145,8 +194,8 @@ prov_jobs_statements(prov_jobs_conf_t *jobs)
     ngx_int_t  claim, report, run;
 
     static ngx_str_t  claim_text = ngx_string(
-        "select j.id, j.kind, j.attempt, j.step, j.data, j.partner "
-        "from prov.jobs_claim($1, $2, $3) j");
+        "select j.id, j.kind, j.attempt, j.step, j.data, j.partner, "
+        "j.lapsed from prov.jobs_claim($1, $2, $3) j");
 
     static ngx_str_t  report_text = ngx_string(
         "select j.id, j.accepted from prov.jobs_report($1, $2, $3) j");

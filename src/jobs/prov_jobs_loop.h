@@ -30,6 +30,10 @@
 /* wait after a statement that the database did not answer */
 #define PROV_JOBS_AWAY          1000    /* ms */
 
+/* leases that have lapsed on end, as prov.jobs_lease() has it: whoever had the
+   job may have been lost because of it */
+#define PROV_JOBS_SUSPECT       2
+
 /* not sooner for what is due next: others may be about to take it */
 #define PROV_JOBS_DUE_MIN       20      /* ms */
 
@@ -54,6 +58,9 @@ typedef struct {
     ngx_queue_t              aside;     /* whose report was refused */
     ngx_uint_t               nrunning;
     ngx_uint_t               nfinished; /* on the other three */
+
+    ngx_uint_t               nsuspects; /* of all, whose leases have lapsed
+                                           before: one at a time */
 
     prov_jobs_partner_t     *partners;  /* whose are under way */
     ngx_uint_t               npartners;

@@ -14,7 +14,7 @@
 
 
 static const char  *prov_report_verdicts[] = {
-    "done", "retry", "failed", "next", "return"
+    "done", "retry", "failed", "next", "return", "lost"
 };
 
 
@@ -25,6 +25,7 @@ static ngx_int_t prov_report_send(void);
 static size_t prov_report_take(void);
 static void prov_report_answered(prov_db_query_t *q);
 static void prov_report_taken(PGresult *result, ngx_uint_t once);
+static ngx_uint_t prov_report_lost(const char *id);
 
 
 /*
@@ -57,6 +58,12 @@ prov_job_report(prov_job_t *job, prov_job_verdict_e verdict)
     if (verdict == PROV_JOB_NEXT) {
         p = ngx_sprintf(p, ",\"step\":%ui", job->step);
     }
+
+    if (job->ours) {
+        p = ngx_cpymem(p, ",\"ours\":true", sizeof(",\"ours\":true") - 1);
+    }
+
+    job->lost = (verdict == PROV_JOB_LOST);
 
     if (job->keep.len) {
         p = ngx_sprintf(p, ",\"data\":%V", &job->keep);
@@ -317,7 +324,9 @@ prov_report_taken(PGresult *result, ngx_uint_t once)
     n = once ? PQntuples(result) : 0;
 
     for (i = 0; i < n; i++) {
-        if (PQgetvalue(result, i, 1)[0] != 't') {
+        if (PQgetvalue(result, i, 1)[0] != 't'
+            && !prov_report_lost(PQgetvalue(result, i, 0)))
+        {
             ngx_log_error(NGX_LOG_WARN, prov_jobs.log, 0,
                           "the job %s was not this worker's any more when "
                           "it was reported", PQgetvalue(result, i, 0));
@@ -329,6 +338,29 @@ prov_report_taken(PGresult *result, ngx_uint_t once)
     prov_jobs.most = ngx_min(prov_jobs.most * 2, PROV_JOBS_BATCH);
     prov_jobs.unheard = 0;
     prov_jobs.wanted = 1;
+}
+
+
+/* What is not lost after all has been reported by the database itself. */
+
+static ngx_uint_t
+prov_report_lost(const char *id)
+{
+    ngx_queue_t  *item;
+    prov_job_t   *job;
+
+    for (item = ngx_queue_head(&prov_jobs.reported);
+         item != ngx_queue_sentinel(&prov_jobs.reported);
+         item = ngx_queue_next(item))
+    {
+        job = ngx_queue_data(item, prov_job_t, queue);
+
+        if (ngx_strcmp(job->id.data, id) == 0) {
+            return job->lost;
+        }
+    }
+
+    return 0;
 }
 
 

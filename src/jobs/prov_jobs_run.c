@@ -14,6 +14,7 @@ static ngx_str_t prov_job_text(ngx_pool_t *pool, PGresult *result, int row,
     int column);
 static prov_job_driver_t *prov_job_driver(ngx_str_t *kind);
 static ngx_int_t prov_job_data(prov_job_t *job, PGresult *result, int row);
+static void prov_job_unreadable(prov_job_t *job);
 static void prov_job_request(prov_job_t *job);
 static void prov_job_answered(prov_http_request_t *request);
 
@@ -23,7 +24,7 @@ static void prov_job_answered(prov_http_request_t *request);
 prov_job_t *
 prov_job_create(PGresult *result, int row)
 {
-    ngx_int_t    attempt, step;
+    ngx_int_t    attempt, step, lapsed;
     ngx_pool_t  *pool;
     prov_job_t  *job;
 
@@ -47,9 +48,11 @@ prov_job_create(PGresult *result, int row)
                        PQgetlength(result, row, 2));
     step = ngx_atoi((u_char *) PQgetvalue(result, row, 3),
                     PQgetlength(result, row, 3));
+    lapsed = ngx_atoi((u_char *) PQgetvalue(result, row, 6),
+                      PQgetlength(result, row, 6));
 
     if (job->id.data == NULL || job->kind.data == NULL
-        || attempt == NGX_ERROR || step == NGX_ERROR)
+        || attempt == NGX_ERROR || step == NGX_ERROR || lapsed == NGX_ERROR)
     {
         prov_job_destroy(job);
         return NULL;
@@ -57,6 +60,7 @@ prov_job_create(PGresult *result, int row)
 
     job->attempt = attempt;
     job->step = step;
+    job->suspect = (lapsed >= PROV_JOBS_SUSPECT);
     job->driver = prov_job_driver(&job->kind);
 
     if (PQgetlength(result, row, 5) == PROV_ID_LEN) {
@@ -114,12 +118,19 @@ prov_job_data(prov_job_t *job, PGresult *result, int row)
                                         PQgetlength(result, row, 4),
                                         PROV_JSON_DOCUMENT_DEPTH, &err);
 
-    if (!json_is_object(job->data)) {
-        ngx_log_error(NGX_LOG_ERR, prov_jobs.log, 0,
-                      "the data of job %V cannot be read: %s", &job->id,
-                      job->data ? (u_char *) "it is no object" : err.text);
+    if (json_is_object(job->data)) {
+        return NGX_OK;
+    }
+
+    if (job->data == NULL && err.code == PROV_JSON_MEMORY) {
         return NGX_ERROR;
     }
+
+    ngx_log_error(NGX_LOG_ERR, prov_jobs.log, 0,
+                  "the data of job %V cannot be read: %s", &job->id,
+                  job->data ? (u_char *) "it is no object" : err.text);
+
+    job->unreadable = 1;
 
     return NGX_OK;
 }
@@ -130,11 +141,16 @@ prov_job_start(prov_job_t *job)
 {
     ngx_queue_insert_tail(&prov_jobs.running, &job->queue);
     prov_jobs.nrunning++;
+    prov_jobs.nsuspects += job->suspect;
+    job->started = 1;
     prov_jobs_partners_add(job);
 
     if (ngx_exiting) {
         /* claimed before the worker was asked to leave */
         prov_job_finish(job, PROV_JOB_RETURN);
+
+    } else if (job->unreadable) {
+        prov_job_unreadable(job);
 
     } else if (job->driver) {
         prov_job_request(job);
@@ -144,6 +160,18 @@ prov_job_start(prov_job_t *job)
     }
 
     prov_jobs_hold();
+}
+
+
+/* It would be no other the next time. */
+
+static void
+prov_job_unreadable(prov_job_t *job)
+{
+    job->error = "the job's data cannot be read";
+    job->ours = 1;
+
+    prov_job_finish(job, PROV_JOB_FAILED);
 }
 
 
@@ -180,7 +208,12 @@ prov_job_request(prov_job_t *job)
         return;
     }
 
-    prov_job_finish(job, PROV_JOB_FAILED);
+    /* nothing was sent to anybody */
+
+    job->ours = 1;
+
+    prov_job_finish(job, rc == NGX_DECLINED ? PROV_JOB_RETRY
+                                            : PROV_JOB_FAILED);
 }
 
 
@@ -238,6 +271,10 @@ prov_job_finish(prov_job_t *job, prov_job_verdict_e verdict)
 void
 prov_job_destroy(prov_job_t *job)
 {
+    if (job->suspect && job->started) {
+        prov_jobs.nsuspects--;
+    }
+
     if (job->http) {
         prov_http_release(job->http);
     }

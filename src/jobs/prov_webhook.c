@@ -18,7 +18,7 @@
 /* s: after which something is tried again that is not the receiver's fault */
 #define PROV_WEBHOOK_AGAIN    5
 
-/* s: between two complaints of a worker about its keys */
+/* s: between two complaints about keys */
 #define PROV_WEBHOOK_QUIET    60
 
 
@@ -42,6 +42,7 @@ static ngx_int_t prov_webhook_signatures(prov_job_t *job, ngx_str_t *endpoint,
     ngx_str_t *event, ngx_str_t *payload);
 static ngx_int_t prov_webhook_unseal(prov_job_t *job, const char *purpose,
     ngx_str_t *endpoint, ngx_str_t *sealed, ngx_str_t *text);
+static ngx_uint_t prov_webhook_loud(void);
 static ngx_int_t prov_webhook_theirs(prov_job_t *job, ngx_str_t *endpoint);
 static ngx_int_t prov_webhook_lines(prov_job_t *job, json_t *headers);
 static ngx_int_t prov_webhook_line(prov_job_t *job, const char *format,
@@ -61,13 +62,16 @@ prov_job_driver_t  prov_webhook_driver = {
 
 /* the worker's; NULL: there are none */
 static ngx_array_t  *prov_webhook_keys;
-static time_t        prov_webhook_complained;
+
+/* s, of all workers: when one of them has */
+static ngx_atomic_t  *prov_webhook_complained;
 
 
 void
-prov_webhook_init_worker(ngx_array_t *keys)
+prov_webhook_init_worker(ngx_array_t *keys, ngx_atomic_t *complained)
 {
     prov_webhook_keys = keys;
+    prov_webhook_complained = complained;
 }
 
 
@@ -111,7 +115,7 @@ prov_webhook_request(prov_job_t *job, prov_http_request_t *request)
 
     if (rc != NGX_OK) {
         prov_webhook_wipe(job->state);
-        return NGX_AGAIN;
+        return (rc == NGX_DECLINED) ? NGX_DECLINED : NGX_AGAIN;
     }
 
     state = job->state;
@@ -207,6 +211,7 @@ prov_webhook_signatures(prov_job_t *job, ngx_str_t *endpoint,
                                  endpoint, &sealed, &secret);
 
         if (rc == NGX_DECLINED && i > 0) {
+            job->error = NULL;
             continue;
         }
 
@@ -221,7 +226,8 @@ prov_webhook_signatures(prov_job_t *job, ngx_str_t *endpoint,
         prov_seal_wipe(&secret);
 
         if (rc != NGX_OK) {
-            return rc;
+            n = 0;
+            break;
         }
 
         p += ngx_strlen(p);
@@ -230,7 +236,8 @@ prov_webhook_signatures(prov_job_t *job, ngx_str_t *endpoint,
 
     if (n == 0) {
         /* never unsigned */
-        return NGX_ERROR;
+        job->error = "the gateway could not sign the event";
+        return NGX_DECLINED;
     }
 
     state->lines[state->nlines++] = (char *) line;
@@ -246,13 +253,18 @@ prov_webhook_signatures(prov_job_t *job, ngx_str_t *endpoint,
 }
 
 
-/* NGX_DECLINED: the seal is not one of ours; the log knows */
+/*
+ * NGX_DECLINED: the seal is not one of ours.  The log knows, once a minute and
+ * not for each job: the ids of keys are the operator's, those of endpoints are
+ * found by whoever looks for them.
+ */
 
 static ngx_int_t
 prov_webhook_unseal(prov_job_t *job, const char *purpose,
     ngx_str_t *endpoint, ngx_str_t *sealed, ngx_str_t *text)
 {
     ngx_int_t    rc;
+    ngx_str_t    id;
     const char  *why;
 
     why = "there is no provisioning_secrets_key";
@@ -263,17 +275,38 @@ prov_webhook_unseal(prov_job_t *job, const char *purpose,
                          sealed, text, &why);
     }
 
-    if (rc == NGX_DECLINED
-        && ngx_time() - prov_webhook_complained >= PROV_WEBHOOK_QUIET)
-    {
-        prov_webhook_complained = ngx_time();
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    job->error = "the gateway could not read what it keeps of the endpoint: "
+                 "its operator has to look at its keys";
+
+    if (prov_webhook_loud()) {
+        prov_seal_key_id(sealed, &id);
 
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "the %s of %V cannot be unsealed: %s", purpose, endpoint,
+                      "the %s of %V cannot be unsealed with the key \"%V\": "
+                      "%s; there may be more like it", purpose, endpoint, &id,
                       why);
     }
 
-    return rc;
+    return NGX_DECLINED;
+}
+
+
+/* Whether none of the workers has complained for long enough. */
+
+static ngx_uint_t
+prov_webhook_loud(void)
+{
+    ngx_atomic_uint_t  now, last;
+
+    now = (ngx_atomic_uint_t) ngx_time();
+    last = *prov_webhook_complained;
+
+    return now - last >= PROV_WEBHOOK_QUIET
+           && ngx_atomic_cmp_set(prov_webhook_complained, last, now);
 }
 
 
@@ -302,7 +335,8 @@ prov_webhook_theirs(prov_job_t *job, ngx_str_t *endpoint)
     prov_seal_wipe(&text);
 
     if (headers == NULL) {
-        return NGX_ERROR;
+        job->error = "the endpoint's headers cannot be read";
+        return (err.code == PROV_JSON_MEMORY) ? NGX_ERROR : NGX_DECLINED;
     }
 
     rc = prov_webhook_lines(job, headers);
@@ -328,7 +362,8 @@ prov_webhook_lines(prov_job_t *job, json_t *headers)
     state = job->state;
 
     if (json_object_size(headers) > PROV_WEBHOOK_THEIRS) {
-        return NGX_ERROR;
+        job->error = "the endpoint has too many headers";
+        return NGX_DECLINED;
     }
 
     len = 0;

@@ -35,10 +35,11 @@ typedef enum {
 
 
 /*
- * prov_webhook.c: the keys (prov_seal_key_t) that secrets are unsealed with;
- * once per worker, borrowed from the cycle.
+ * prov_webhook.c: the keys (prov_seal_key_t) that secrets are unsealed with,
+ * and what all workers note their complaints about them in; once per worker,
+ * borrowed from the cycle.
  */
-void prov_webhook_init_worker(ngx_array_t *keys);
+void prov_webhook_init_worker(ngx_array_t *keys, ngx_atomic_t *complained);
 
 /*
  * prov_webhook_sign.c: one signature of "<id>.<timestamp>.<payload>", with its

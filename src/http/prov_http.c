@@ -1,8 +1,7 @@
 /*
- * A request's way from submit to its handler, and the worker's client from
- * its start to its end.  Callers only queue; one posted event at the end of
- * the loop's turn starts what has a turn and calls the handlers of what has
- * ended.
+ * A request's way from submit to its handler.  Callers only queue; one posted
+ * event at the end of the loop's turn starts what has a turn and calls the
+ * handlers of what has ended.
  */
 
 #include "http/prov_http_private.h"
@@ -10,184 +9,11 @@
 
 #if (PROV_HAVE_CURL)
 
-#include <dlfcn.h>
-#include <openssl/err.h>
-
-
-/* a leaving worker asks itself again so often whether it may; any time would
-   do, since the timer is taken away with the last request */
-#define PROV_HTTP_HOLD  60000    /* ms */
-
-
-static void prov_http_stay(void);
-static CURLSH *prov_http_share(void);
-static void prov_http_dispatch(ngx_event_t *ev);
 static void prov_http_enter(prov_http_request_t *r);
 static void prov_http_start(prov_http_request_t *r);
 static void prov_http_starved(void);
 static void prov_http_deliver(prov_http_request_t *r);
 static void prov_http_leave(prov_http_request_t *r, prov_http_error_e error);
-static void prov_http_hold(prov_http_request_t *r);
-static void prov_http_unhold(prov_http_request_t *r);
-static void prov_http_held(ngx_event_t *ev);
-
-
-/* Per-worker state, made in init_process. */
-prov_http_client_t  prov_http_client;
-
-
-ngx_int_t
-prov_http_init_worker(ngx_cycle_t *cycle, prov_http_conf_t *conf)
-{
-    prov_http_client_t  *client;
-
-    if (conf == NULL) {
-        return NGX_OK;
-    }
-
-    client = &prov_http_client;
-
-    ngx_memzero(client, sizeof(prov_http_client_t));
-
-    client->conf = conf;
-    client->log = cycle->log;
-
-    ngx_queue_init(&client->submitted);
-    ngx_queue_init(&client->running);
-    ngx_queue_init(&client->done);
-
-    client->dispatch.handler = prov_http_dispatch;
-    client->dispatch.log = cycle->log;
-
-    client->hold.handler = prov_http_held;
-    client->hold.log = cycle->log;
-
-    prov_http_destination_init();
-
-    client->spare = ngx_pcalloc(cycle->pool,
-                                conf->connections * sizeof(CURL *));
-    if (client->spare == NULL) {
-        return NGX_ERROR;
-    }
-
-    prov_http_stay();
-
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                      "curl_global_init() failed");
-        return NGX_ERROR;
-    }
-
-    ERR_clear_error();
-
-    client->multi = curl_multi_init();
-    client->share = prov_http_share();
-
-    if (client->multi == NULL || client->share == NULL
-        || prov_http_event_init(cycle) != NGX_OK)
-    {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                      "libcurl cannot be initialised");
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/*
- * A thread that looks up a name may still be at it when the worker leaves, and
- * nginx takes modules out of its memory before it exits: libcurl, to which the
- * thread will return, has to stay.
- */
-
-static void
-prov_http_stay(void)
-{
-    Dl_info  info;
-
-    if (dladdr((void *) (uintptr_t) curl_easy_init, &info)
-        && info.dli_fname)
-    {
-        (void) dlopen(info.dli_fname, RTLD_LAZY|RTLD_NOLOAD|RTLD_NODELETE);
-        (void) dlerror();
-    }
-}
-
-
-static CURLSH *
-prov_http_share(void)
-{
-    CURLSH  *share;
-
-    share = curl_share_init();
-
-    if (share
-        && curl_share_setopt(share, CURLSHOPT_SHARE,
-                             CURL_LOCK_DATA_SSL_SESSION)
-           != CURLSHE_OK)
-    {
-        (void) curl_share_cleanup(share);
-        return NULL;
-    }
-
-    return share;
-}
-
-
-/*
- * Nobody is called any more; what was submitted is its owner's to release,
- * before or after this.
- */
-
-void
-prov_http_exit_worker(void)
-{
-    ngx_uint_t            i;
-    prov_http_client_t   *client;
-    prov_http_request_t  *r;
-
-    client = &prov_http_client;
-
-    if (client->conf == NULL) {
-        return;
-    }
-
-    if (client->multi) {
-
-        prov_http_abandon(NULL);
-
-        while (!ngx_queue_empty(&client->done)) {
-            r = ngx_queue_data(ngx_queue_head(&client->done),
-                               prov_http_request_t, queue);
-            ngx_queue_remove(&r->queue);
-            prov_http_unhold(r);
-            r->state = PROV_HTTP_DELIVERED;
-        }
-
-        prov_http_destination_exit();
-
-        for (i = 0; i < client->nspare; i++) {
-            curl_easy_cleanup(client->spare[i]);
-        }
-
-        (void) curl_multi_cleanup(client->multi);
-        prov_http_event_exit();
-    }
-
-    if (client->share) {
-        (void) curl_share_cleanup(client->share);
-    }
-
-    if (client->dispatch.posted) {
-        ngx_delete_posted_event(&client->dispatch);
-    }
-
-    curl_global_cleanup();
-    ERR_clear_error();
-
-    ngx_memzero(client, sizeof(prov_http_client_t));
-}
 
 
 prov_http_request_t *
@@ -278,7 +104,7 @@ prov_http_wake(void)
 }
 
 
-static void
+void
 prov_http_dispatch(ngx_event_t *ev)
 {
     ngx_queue_t           list;
@@ -506,51 +332,6 @@ prov_http_abandon(const char *message)
 }
 
 
-static void
-prov_http_hold(prov_http_request_t *r)
-{
-    prov_http_client_t  *client;
-
-    if (r->background) {
-        return;
-    }
-
-    client = &prov_http_client;
-    r->holds = 1;
-
-    if (client->nholding++ == 0) {
-        ngx_add_timer(&client->hold, PROV_HTTP_HOLD);
-    }
-}
-
-
-static void
-prov_http_unhold(prov_http_request_t *r)
-{
-    prov_http_client_t  *client;
-
-    if (!r->holds) {
-        return;
-    }
-
-    client = &prov_http_client;
-    r->holds = 0;
-
-    if (--client->nholding == 0 && client->hold.timer_set) {
-        ngx_del_timer(&client->hold);
-    }
-}
-
-
-static void
-prov_http_held(ngx_event_t *ev)
-{
-    if (prov_http_client.nholding) {
-        ngx_add_timer(ev, PROV_HTTP_HOLD);
-    }
-}
-
-
 ngx_int_t
 prov_http_url_valid(ngx_str_t *url, const char **why)
 {
@@ -562,19 +343,6 @@ prov_http_url_valid(ngx_str_t *url, const char **why)
 
 
 /* The directives that lead here are refused: prov_http_conf.c. */
-
-ngx_int_t
-prov_http_init_worker(ngx_cycle_t *cycle, prov_http_conf_t *conf)
-{
-    return NGX_OK;
-}
-
-
-void
-prov_http_exit_worker(void)
-{
-}
-
 
 prov_http_request_t *
 prov_http_create(void)
@@ -602,52 +370,3 @@ prov_http_url_valid(ngx_str_t *url, const char **why)
 }
 
 #endif
-
-
-const char *
-prov_http_error_text(prov_http_error_e error)
-{
-    switch (error) {
-
-    case PROV_HTTP_ANSWERED:
-        return "The server has answered.";
-
-    case PROV_HTTP_BAD_URL:
-        return "The URL cannot be sent to.";
-
-    case PROV_HTTP_REFUSED_ADDRESS:
-        return "The host's address is not public; requests go to public "
-               "addresses only.";
-
-    case PROV_HTTP_UNRESOLVED:
-        return "The host's name could not be resolved.";
-
-    case PROV_HTTP_UNREACHABLE:
-        return "No connection to the host could be made.";
-
-    case PROV_HTTP_TLS:
-        return "No TLS connection could be made: the handshake failed, or "
-               "the host's certificate is not trusted or is another host's.";
-
-    case PROV_HTTP_TIMEOUT:
-        return "The server did not answer in time.";
-
-    case PROV_HTTP_TOO_LARGE:
-        return "The answer was too long.";
-
-    case PROV_HTTP_BROKEN:
-        return "The connection was closed before there was a whole answer, "
-               "or the answer was not HTTP.";
-
-    case PROV_HTTP_BREAKER_OPEN:
-        return "The host has failed several times on end; it is tried again "
-               "later.";
-
-    case PROV_HTTP_BUSY:
-    case PROV_HTTP_NO_MEMORY:
-        break;
-    }
-
-    return "The request was not sent, since there was no room for it; it is "
-           "tried again later.";
-}

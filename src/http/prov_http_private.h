@@ -160,6 +160,11 @@ void prov_http_event_exit(void);
 /* prov_http_transfer.c: a request as libcurl's easy handle, and back */
 prov_http_error_e prov_http_transfer_start(prov_http_request_t *r);
 void prov_http_transfer_stop(prov_http_request_t *r);
+
+/* prov_http_headers.c: into r->lines; NGX_ERROR: the message, or exhausted */
+ngx_int_t prov_http_headers(prov_http_request_t *r);
+
+/* prov_http_result.c: of a transfer that has ended by itself; stops it */
 prov_http_error_e prov_http_transfer_result(prov_http_request_t *r,
     CURLcode code);
 
@@ -167,7 +172,12 @@ prov_http_error_e prov_http_transfer_result(prov_http_request_t *r,
 size_t prov_http_answer_header(char *data, size_t size, size_t n, void *p);
 size_t prov_http_answer_body(char *data, size_t size, size_t n, void *p);
 
+/* prov_http_client.c: a worker does not leave in between */
+void prov_http_hold(prov_http_request_t *r);
+void prov_http_unhold(prov_http_request_t *r);
+
 /* prov_http.c */
+void prov_http_dispatch(ngx_event_t *ev);
 void prov_http_wake(void);
 void prov_http_finish(prov_http_request_t *r, prov_http_error_e error,
     const char *message);

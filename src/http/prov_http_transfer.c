@@ -1,8 +1,8 @@
 /*
- * A request as libcurl's easy handle, and what became of it.  Everything that
- * libcurl would do beyond one request to one address (redirects, proxies of
- * the environment, cookies, .netrc, other protocols) is switched off here,
- * and the address filter is put where sockets are made.
+ * A request as libcurl's easy handle.  Everything that libcurl would do beyond
+ * one request to one address (redirects, proxies of the environment, cookies,
+ * .netrc, other protocols) is switched off here, and the address filter is put
+ * where sockets are made.
  */
 
 #include "http/prov_http_private.h"
@@ -20,29 +20,10 @@
 static CURL *prov_http_transfer_easy(void);
 static ngx_int_t prov_http_transfer_options(prov_http_request_t *r);
 static ngx_int_t prov_http_transfer_method(prov_http_request_t *r);
-static ngx_int_t prov_http_transfer_headers(prov_http_request_t *r);
-static ngx_int_t prov_http_transfer_header(prov_http_request_t *r,
-    const char *line);
-static ngx_uint_t prov_http_transfer_name(const char *line, const char *name);
-static ngx_int_t prov_http_transfer_line(prov_http_request_t *r,
-    const char *line);
 static curl_socket_t prov_http_transfer_socket(void *data,
     curlsocktype purpose, struct curl_sockaddr *address);
 static CURLcode prov_http_transfer_trust(CURL *easy, void *ssl_ctx,
     void *data);
-static prov_http_error_e prov_http_transfer_error(prov_http_request_t *r,
-    CURLcode code);
-static void prov_http_transfer_message(prov_http_request_t *r,
-    CURLcode code);
-
-
-/* how a body is sent, and over which connection, is not the caller's */
-
-static const char  *prov_http_reserved[] = {
-    "Host:", "Content-Length:", "Transfer-Encoding:", "Connection:",
-    "Expect:", "TE:", "Trailer:", "Upgrade:", "Keep-Alive:",
-    "Proxy-Connection:", "Proxy-Authorization:", NULL
-};
 
 
 /*
@@ -60,7 +41,7 @@ prov_http_transfer_start(prov_http_request_t *r)
         return PROV_HTTP_NO_MEMORY;
     }
 
-    if (prov_http_transfer_headers(r) != NGX_OK
+    if (prov_http_headers(r) != NGX_OK
         || prov_http_transfer_method(r) != NGX_OK)
     {
         prov_http_transfer_stop(r);
@@ -271,114 +252,6 @@ failed:
 }
 
 
-static ngx_int_t
-prov_http_transfer_headers(prov_http_request_t *r)
-{
-    ngx_uint_t  i, typed;
-
-    typed = 0;
-
-    for (i = 0; i < r->nheaders; i++) {
-
-        if (prov_http_transfer_header(r, r->headers[i]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        if (prov_http_transfer_name(r->headers[i], "Content-Type:")) {
-            typed = 1;
-        }
-    }
-
-    /* what libcurl would say of its own accord */
-
-    if (prov_http_transfer_line(r, "Expect:") != NGX_OK
-        || (!typed && prov_http_transfer_line(r, "Content-Type:") != NGX_OK))
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/*
- * Who takes headers from strangers has looked at them, and told what is wrong;
- * here it is only made sure that none of them ends the line or the request.
- */
-
-static ngx_int_t
-prov_http_transfer_header(prov_http_request_t *r, const char *line)
-{
-    char         empty[256];
-    size_t       name;
-    const char  *p, **reserved;
-
-    name = strspn(line, "!#$%&'*+-.^_`|~0123456789"
-                        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
-
-    if (name == 0 || name > sizeof(empty) - 2 || line[name] != ':') {
-        goto wrong;
-    }
-
-    for (reserved = prov_http_reserved; *reserved; reserved++) {
-        if (prov_http_transfer_name(line, *reserved)) {
-            goto wrong;
-        }
-    }
-
-    for (p = line + name; *p; p++) {
-        if (((u_char) *p < 0x20 && *p != '\t') || *p == 0x7f) {
-            goto wrong;
-        }
-    }
-
-    /* to libcurl a line without a value takes a header away */
-
-    if (line[name + 1 + strspn(line + name + 1, " \t")] == '\0') {
-        ngx_memcpy(empty, line, name);
-        empty[name] = ';';
-        empty[name + 1] = '\0';
-        line = empty;
-    }
-
-    return prov_http_transfer_line(r, line);
-
-wrong:
-
-    ngx_snprintf((u_char *) r->message, sizeof(r->message),
-                 "a header of the request cannot be sent: \"%*s\"%Z",
-                 ngx_min(name, 64), line);
-
-    return NGX_ERROR;
-}
-
-
-static ngx_uint_t
-prov_http_transfer_name(const char *line, const char *name)
-{
-    return ngx_strncasecmp((u_char *) line, (u_char *) name,
-                           ngx_strlen(name)) == 0;
-}
-
-
-static ngx_int_t
-prov_http_transfer_line(prov_http_request_t *r, const char *line)
-{
-    struct curl_slist  *lines;
-
-    lines = curl_slist_append(r->lines, line);
-
-    if (lines == NULL) {
-        r->exhausted = 1;
-        return NGX_ERROR;
-    }
-
-    r->lines = lines;
-
-    return NGX_OK;
-}
-
-
 /*
  * CURLOPT_OPENSOCKETFUNCTION: each address a name stands for, right before it
  * would be connected to.  A connection that is used again was let pass here
@@ -432,125 +305,6 @@ prov_http_transfer_trust(CURL *easy, void *ssl_ctx, void *data)
     SSL_CTX_set_cert_store(ssl_ctx, store);
 
     return CURLE_OK;
-}
-
-
-/* What became of a transfer that has ended by itself; stops it. */
-
-prov_http_error_e
-prov_http_transfer_result(prov_http_request_t *r, CURLcode code)
-{
-    long               status;
-    prov_http_error_e  error;
-
-    status = 0;
-
-    if (curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status)
-        == CURLE_OK)
-    {
-        r->status = (ngx_uint_t) status;
-    }
-
-    error = prov_http_transfer_error(r, code);
-
-    prov_http_transfer_stop(r);
-
-    if (error == PROV_HTTP_ANSWERED) {
-        r->message[0] = '\0';
-
-    } else {
-        prov_http_transfer_message(r, code);
-    }
-
-    return error;
-}
-
-
-static prov_http_error_e
-prov_http_transfer_error(prov_http_request_t *r, CURLcode code)
-{
-    curl_off_t  resolved;
-
-    if (r->exhausted) {
-        return PROV_HTTP_NO_MEMORY;
-    }
-
-    if (r->overheaded) {
-        return PROV_HTTP_TOO_LARGE;
-    }
-
-    if (r->overlong) {
-        return r->cut ? PROV_HTTP_ANSWERED : PROV_HTTP_TOO_LARGE;
-    }
-
-    switch (code) {
-
-    case CURLE_OK:
-        return PROV_HTTP_ANSWERED;
-
-    case CURLE_URL_MALFORMAT:
-        return PROV_HTTP_BAD_URL;
-
-    case CURLE_OUT_OF_MEMORY:
-        return PROV_HTTP_NO_MEMORY;
-
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return PROV_HTTP_UNRESOLVED;
-
-    case CURLE_COULDNT_CONNECT:
-        return (r->refused && !r->opened) ? PROV_HTTP_REFUSED_ADDRESS
-                                          : PROV_HTTP_UNREACHABLE;
-
-    case CURLE_OPERATION_TIMEDOUT:
-
-        resolved = 0;
-        (void) curl_easy_getinfo(r->easy, CURLINFO_NAMELOOKUP_TIME_T,
-                                 &resolved);
-
-        return resolved ? PROV_HTTP_TIMEOUT : PROV_HTTP_UNRESOLVED;
-
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_INVALIDCERTSTATUS:
-    case CURLE_USE_SSL_FAILED:
-        return PROV_HTTP_TLS;
-
-    default:
-        return PROV_HTTP_BROKEN;
-    }
-}
-
-
-/* One line, whatever the other side has put into it. */
-
-static void
-prov_http_transfer_message(prov_http_request_t *r, CURLcode code)
-{
-    char  *p;
-
-    if (r->refused && !r->opened) {
-        ngx_snprintf((u_char *) r->message, sizeof(r->message),
-                     "%s is %s%Z", r->address, r->reason);
-
-    } else if (r->overheaded || r->overlong) {
-        ngx_snprintf((u_char *) r->message, sizeof(r->message),
-                     "the %s too long%Z", r->overlong ? "response is"
-                                                      : "headers are");
-
-    } else if (r->message[0] == '\0') {
-        ngx_cpystrn((u_char *) r->message,
-                    (u_char *) curl_easy_strerror(code), sizeof(r->message));
-    }
-
-    for (p = r->message; *p; p++) {
-        if ((u_char) *p < 0x20 || *p == 0x7f) {
-            *p = ' ';
-        }
-    }
 }
 
 #endif

@@ -12,6 +12,8 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
 use Provisioning::Test::Jobs;
+use Crypt::AuthEnc::GCM qw(gcm_encrypt_authenticate);
+use MIME::Base64 qw(encode_base64url);
 use Time::HiRes qw(sleep time);
 
 my $API = '/api/provisioning';
@@ -172,6 +174,36 @@ like $nginx->log, qr/the data of job $job->{id} cannot be read: /,
     'and the log says why';
 is scalar($receiver->seen('/unreadable')), 0, 'nothing was sent';
 gone($unreadable);
+
+
+# --- what can never be sent ------------------------------------------------------------
+
+# the API takes no such header, so it is sealed as the gateway would
+
+sub sealed {
+    my ($text, $purpose, $owner) = @_;
+    my $nonce = 'n' x 12;
+    my ($cipher, $tag) = gcm_encrypt_authenticate('AES',
+        'a key of 32 bytes, for the tests', $nonce, "$purpose\0$owner", $text);
+    return join '.', 'test', map { encode_base64url($_) } $nonce, $cipher, $tag;
+}
+
+for my $header ('{"Host": "example.com"}', '{"X-Two": "a\\r\\nX-Three: b"}') {
+    my $bad = endpoint('/bad');
+    $postgres->sql('update prov.webhook_endpoints set headers = ? where id = ?',
+        sealed($header, 'webhook_endpoint.headers', $bad), $bad);
+    tenant();
+    wait_until 'it has ended', sub { job($bad)->{state} eq 'failed' };
+    @attempts = attempts(job($bad));
+    is scalar(@attempts), 1, 'a request with a header that is refused is made'
+        . ' once';
+    like $attempts[0]{error}, qr/^The request cannot be sent: .* headers/,
+        'and it is said why';
+    is $postgres->value('select failing_since from prov.webhook_endpoints'
+        . ' where id = ?', $bad), undef, 'its receiver is not blamed';
+    gone($bad);
+}
+is scalar($receiver->seen('/bad')), 0, 'and has not heard of it';
 
 
 # --- what cannot be unsealed -----------------------------------------------------------

@@ -145,13 +145,13 @@ for my $header ("X-A: b\r\nX-B: c", "X-A: b\nHost: x", 'Host: example.com',
 {
     my $before = $receiver->seen;
     $r = send_one($nginx, url => url('/header'), headers => [$header]);
-    is_deeply [$r->{error}, scalar $receiver->seen], [BROKEN, $before],
+    is_deeply [$r->{error}, scalar $receiver->seen], [BAD_REQUEST, $before],
         'not sent: ' . ($header =~ s/[\r\n]/ /gr =~ s/\W$//r) =~ s/(.{20}).*/$1/r;
 }
 
 for my $method ('', 'get', "GET / HTTP/1.0\r\n", 'G T') {
-    is send_one($nginx, url => url('/'), method => $method)->{error}, BROKEN,
-        'nor a method that is none';
+    is send_one($nginx, url => url('/'), method => $method)->{error},
+        BAD_REQUEST, 'nor a method that is none';
 }
 
 

@@ -167,6 +167,11 @@ prov_http_enter(prov_http_request_t *r)
         return;
     }
 
+    if (prov_http_head_check(r) != NGX_OK) {
+        prov_http_finish(r, PROV_HTTP_BAD_REQUEST, NULL);
+        return;
+    }
+
     error = prov_http_destination_enter(r, &parts);
 
     if (error != PROV_HTTP_ANSWERED) {

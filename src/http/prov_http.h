@@ -38,7 +38,9 @@ typedef enum {
     PROV_HTTP_BROKEN,            /* no HTTP, or not all of it */
     PROV_HTTP_BREAKER_OPEN,      /* nothing was sent; retry_after says when */
     PROV_HTTP_BUSY,              /* nothing was sent; it is not their fault */
-    PROV_HTTP_NO_MEMORY
+    PROV_HTTP_NO_MEMORY,
+    PROV_HTTP_BAD_REQUEST        /* nothing was sent, nor ever will be: the
+                                    method or a header is the caller's fault */
 } prov_http_error_e;
 
 

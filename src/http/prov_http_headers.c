@@ -9,6 +9,13 @@
 
 #if (PROV_HAVE_CURL)
 
+/* of a header's name: its characters (RFC 9110, 5.6.2), and how many */
+#define PROV_HTTP_TOKEN  "!#$%&'*+-.^_`|~0123456789"                          \
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define PROV_HTTP_NAME   254
+
+
+static ngx_uint_t prov_http_header_valid(const char *line);
 static ngx_int_t prov_http_header(prov_http_request_t *r, const char *line);
 static ngx_uint_t prov_http_header_name(const char *line, const char *name);
 static ngx_int_t prov_http_header_line(prov_http_request_t *r,
@@ -23,6 +30,77 @@ static const char  *prov_http_reserved[] = {
     "Proxy-Connection:", "Proxy-Authorization:", NULL
 };
 
+
+/*
+ * Who takes headers from strangers has looked at them, and told what is wrong;
+ * here it is only made sure that nothing ends a line or the request.
+ */
+
+ngx_int_t
+prov_http_head_check(prov_http_request_t *r)
+{
+    size_t       name;
+    ngx_uint_t   i;
+    const char  *p;
+
+    for (p = r->method; *p >= 'A' && *p <= 'Z'; p++) { /* void */ }
+
+    if (*p || p == r->method) {
+        ngx_cpystrn((u_char *) r->message,
+                    (u_char *) "the method is no word in capital letters",
+                    sizeof(r->message));
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < r->nheaders; i++) {
+
+        if (prov_http_header_valid(r->headers[i])) {
+            continue;
+        }
+
+        /* not its value */
+
+        name = strspn(r->headers[i], PROV_HTTP_TOKEN);
+
+        ngx_snprintf((u_char *) r->message, sizeof(r->message),
+                     "a header of the request cannot be sent: \"%*s\"%Z",
+                     ngx_min(name, 64), r->headers[i]);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+prov_http_header_valid(const char *line)
+{
+    size_t       name;
+    const char  *p, **reserved;
+
+    name = strspn(line, PROV_HTTP_TOKEN);
+
+    if (name == 0 || name > PROV_HTTP_NAME || line[name] != ':') {
+        return 0;
+    }
+
+    for (reserved = prov_http_reserved; *reserved; reserved++) {
+        if (prov_http_header_name(line, *reserved)) {
+            return 0;
+        }
+    }
+
+    for (p = line + name; *p; p++) {
+        if (((u_char) *p < 0x20 && *p != '\t') || *p == 0x7f) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* What prov_http_head_check() has let pass; NGX_ERROR: there is no memory. */
 
 ngx_int_t
 prov_http_headers(prov_http_request_t *r)
@@ -54,36 +132,13 @@ prov_http_headers(prov_http_request_t *r)
 }
 
 
-/*
- * Who takes headers from strangers has looked at them, and told what is wrong;
- * here it is only made sure that none of them ends the line or the request.
- */
-
 static ngx_int_t
 prov_http_header(prov_http_request_t *r, const char *line)
 {
-    char         empty[256];
-    size_t       name;
-    const char  *p, **reserved;
+    char    empty[PROV_HTTP_NAME + 2];
+    size_t  name;
 
-    name = strspn(line, "!#$%&'*+-.^_`|~0123456789"
-                        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
-
-    if (name == 0 || name > sizeof(empty) - 2 || line[name] != ':') {
-        goto wrong;
-    }
-
-    for (reserved = prov_http_reserved; *reserved; reserved++) {
-        if (prov_http_header_name(line, *reserved)) {
-            goto wrong;
-        }
-    }
-
-    for (p = line + name; *p; p++) {
-        if (((u_char) *p < 0x20 && *p != '\t') || *p == 0x7f) {
-            goto wrong;
-        }
-    }
+    name = strspn(line, PROV_HTTP_TOKEN);
 
     /* to libcurl a line without a value takes a header away */
 
@@ -95,14 +150,6 @@ prov_http_header(prov_http_request_t *r, const char *line)
     }
 
     return prov_http_header_line(r, line);
-
-wrong:
-
-    ngx_snprintf((u_char *) r->message, sizeof(r->message),
-                 "a header of the request cannot be sent: \"%*s\"%Z",
-                 ngx_min(name, 64), line);
-
-    return NGX_ERROR;
 }
 
 
@@ -122,7 +169,6 @@ prov_http_header_line(prov_http_request_t *r, const char *line)
     lines = curl_slist_append(r->lines, line);
 
     if (lines == NULL) {
-        r->exhausted = 1;
         return NGX_ERROR;
     }
 

@@ -161,7 +161,9 @@ void prov_http_event_exit(void);
 prov_http_error_e prov_http_transfer_start(prov_http_request_t *r);
 void prov_http_transfer_stop(prov_http_request_t *r);
 
-/* prov_http_headers.c: into r->lines; NGX_ERROR: the message, or exhausted */
+/* prov_http_headers.c: whether what the caller has given can be sent, else
+   NGX_DECLINED with the message; and into r->lines */
+ngx_int_t prov_http_head_check(prov_http_request_t *r);
 ngx_int_t prov_http_headers(prov_http_request_t *r);
 
 /* prov_http_result.c: of a transfer that has ended by itself; stops it */

@@ -173,6 +173,10 @@ prov_http_error_text(prov_http_error_e error)
         return "The host has failed several times on end; it is tried again "
                "later.";
 
+    case PROV_HTTP_BAD_REQUEST:
+        return "The request cannot be sent: its method or one of its headers "
+               "is not allowed.";
+
     case PROV_HTTP_BUSY:
     case PROV_HTTP_NO_MEMORY:
         break;

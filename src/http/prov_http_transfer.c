@@ -42,13 +42,9 @@ prov_http_transfer_start(prov_http_request_t *r)
     }
 
     if (prov_http_headers(r) != NGX_OK
-        || prov_http_transfer_method(r) != NGX_OK)
+        || prov_http_transfer_method(r) != NGX_OK
+        || prov_http_transfer_options(r) != NGX_OK)
     {
-        prov_http_transfer_stop(r);
-        return r->exhausted ? PROV_HTTP_NO_MEMORY : PROV_HTTP_BROKEN;
-    }
-
-    if (prov_http_transfer_options(r) != NGX_OK) {
         prov_http_transfer_stop(r);
         return PROV_HTTP_NO_MEMORY;
     }
@@ -201,19 +197,9 @@ prov_http_transfer_options(prov_http_request_t *r)
 static ngx_int_t
 prov_http_transfer_method(prov_http_request_t *r)
 {
-    CURL        *easy;
-    const char  *p;
+    CURL  *easy;
 
     easy = r->easy;
-
-    for (p = r->method; *p >= 'A' && *p <= 'Z'; p++) { /* void */ }
-
-    if (*p || p == r->method) {
-        ngx_cpystrn((u_char *) r->message,
-                    (u_char *) "the method is no word in capital letters",
-                    sizeof(r->message));
-        return NGX_ERROR;
-    }
 
     /* a POST has a body, even an empty one; any other that has one is like
        a POST to libcurl, but for its name */
@@ -226,29 +212,23 @@ prov_http_transfer_method(prov_http_request_t *r)
             || prov_http_option(CURLOPT_POSTFIELDS,
                                 r->body.len ? (char *) r->body.data : ""))
         {
-            goto failed;
+            return NGX_ERROR;
         }
 
     } else if (ngx_strcmp(r->method, "HEAD") == 0) {
 
         if (prov_http_option(CURLOPT_NOBODY, 1L)) {
-            goto failed;
+            return NGX_ERROR;
         }
 
         return NGX_OK;
     }
 
     if (prov_http_option(CURLOPT_CUSTOMREQUEST, r->method)) {
-        goto failed;
+        return NGX_ERROR;
     }
 
     return NGX_OK;
-
-failed:
-
-    r->exhausted = 1;
-
-    return NGX_ERROR;
 }
 
 

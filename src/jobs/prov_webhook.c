@@ -467,6 +467,11 @@ prov_webhook_answer(prov_job_t *job, prov_http_request_t *request)
         job->retry_after = ngx_max(request->retry_after, PROV_WEBHOOK_AGAIN);
         return PROV_JOB_RETURN;
 
+    case PROV_HTTP_BAD_REQUEST:
+        /* nor will it be: no receiver has seen it */
+        job->ours = 1;
+        return PROV_JOB_FAILED;
+
     default:
         job->retry_after = request->retry_after;
         return PROV_JOB_RETRY;

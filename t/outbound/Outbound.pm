@@ -21,7 +21,8 @@ my @errors;
 BEGIN {
     # in the order of prov_http_error_e
     @errors = qw(ANSWERED BAD_URL REFUSED_ADDRESS UNRESOLVED UNREACHABLE TLS
-                 TIMEOUT TOO_LARGE BROKEN BREAKER_OPEN BUSY NO_MEMORY);
+                 TIMEOUT TOO_LARGE BROKEN BREAKER_OPEN BUSY NO_MEMORY
+                 BAD_REQUEST);
 }
 
 use constant { map { $errors[$_] => $_ } 0 .. $#errors };

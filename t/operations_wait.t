@@ -31,9 +31,10 @@ my $API = '/api/provisioning';
 my $patience = $Provisioning::Test::patience;
 
 sub accepted {
-    my ($n) = @_;
+    my ($n, $partner) = @_;
 
-    return $nginx->request(POST => "$API/tenants/bulk", token => token(),
+    return $nginx->request(POST => "$API/tenants/bulk",
+        token => token($partner ? (partner => $partner) : ()),
         headers => { Prefer => 'respond-async' }, json => { tenants => [map {
             { client_name => 'Wait', email => unique_email() } } 1 .. $n] })
         ->header('Location');
@@ -42,10 +43,13 @@ sub accepted {
 # A request that is on its way, and what it gets in the end.
 
 sub asked {
-    my ($path, %headers) = @_;
+    my $path = shift;
+    my $claims = ref $_[0] ? shift : {};
+    my %headers = @_;
     my $c = $nginx->connection;
 
-    $c->send_request(GET => $path, token => token(), headers => \%headers);
+    $c->send_request(GET => $path, token => token(%$claims),
+        headers => \%headers);
     return $c;
 }
 
@@ -207,30 +211,55 @@ is $nginx->request(GET => $path, token => token())->json->{status},
     'succeeded', 'to nobody\'s harm';
 
 
-# More than are held
+# More than are held: of a partner, however it is written, and of all
 
-$path = accepted(1);
-@many = map { asked($path, Prefer => 'wait=60', 'If-None-Match' => '"1"') }
-    1 .. 1024;
-my $spare;
-wait_until 'there is no more room', sub {
-    my $extra = asked($path, Prefer => 'wait=1', 'If-None-Match' => '"1"');
-    $spare = got($extra);
-    !$spare->header('Preference-Applied');
-}, 6 * $patience;
-is $spare->status, 304, 'one too many is answered at once';
+my @partners = map { $postgres->value(q{select prov.partner_add(?, ?)},
+    "wait-$_", 'Wait') } 1 .. 9;
+my @paths = map { accepted(1, $_) } @partners;
+
+sub wants {
+    my ($i, $wait, $claim) = @_;
+    return asked($paths[$i], { partner => $claim // $partners[$i] },
+        Prefer => "wait=$wait", 'If-None-Match' => '"1"');
+}
+
+# until one too many has been answered at once
+
+sub full {
+    my ($i, $claim) = @_;
+    my $spare;
+
+    wait_until 'there is no more room', sub {
+        $spare = got(wants($i, 1, $claim));
+        !$spare->header('Preference-Applied');
+    }, 6 * $patience;
+    return $spare->status;
+}
+
+@many = map { wants(0, 60) } 1 .. 128;
+is full(0), 304, 'of a partner 128 are held, and no more';
+is got(wants(0, 1, uc $partners[0]))->header('Preference-Applied'), undef,
+    'however it is written';
+is got(wants(1, 1))->header('Preference-Applied'), 'wait=1',
+    'others have room still';
+is got(asked(accepted(1), Prefer => 'wait=1', 'If-None-Match' => '"1"'))
+    ->header('Preference-Applied'), 'wait=1', 'each of them';
+
+push @many, map { my $i = $_; map { wants($i, 60) } 1 .. 128 } 1 .. 7;
+is full(8), 304, 'of all 1,024';
 
 # So many look every ten seconds; but what this worker does it need not look
 # for.
 
-$nginx->request(POST => "$path/cancel", token => token())->status == 200
-    or die;
+$nginx->request(POST => "$paths[$_]/cancel", token => token(partner =>
+    $partners[$_]))->status == 200 or die for 0 .. 7;
 $began = time;
 is_deeply { map { $_ => 1 } map { $_->read_response(timeout => 10 * $patience)
     ->status } @many }, { 200 => 1 }, 'all others when there is something new';
 cmp_ok time - $began, '<', 8, 'and that at once' if $patience == 10;
-is got(asked(accepted(1), Prefer => 'wait=1'))->header('Preference-Applied'),
-    'wait=1', 'and there is room again';
+is got(asked(accepted(1, $partners[0]), { partner => $partners[0] },
+    Prefer => 'wait=1'))->header('Preference-Applied'), 'wait=1',
+    'and there is room again';
 
 
 # The end of a worker

@@ -9,8 +9,10 @@
 #include "request/prov_request.h"
 
 
-/* requests that one worker holds; one more is answered at once */
+/* requests that one worker holds, and those of one partner among them; one
+   more is answered at once */
 #define PROV_WAIT_MOST     1024
+#define PROV_WAIT_PARTNER  (PROV_WAIT_MOST / 8)
 
 /*
  * Milliseconds from one look to the next: what happens in this worker is told
@@ -49,6 +51,8 @@ static ngx_uint_t prov_wait_known(ngx_http_request_t *r,
 static ngx_int_t prov_wait_answer(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 static ngx_int_t prov_wait_hold(prov_request_wait_t *wait);
+static ngx_uint_t prov_wait_room(prov_request_ctx_t *ctx);
+static ngx_str_t *prov_wait_partner(prov_request_ctx_t *ctx);
 static void prov_wait_timer(prov_request_wait_t *wait);
 static void prov_wait_due(ngx_event_t *ev);
 static ngx_uint_t prov_wait_concerns(prov_request_ctx_t *ctx, ngx_str_t *id);
@@ -225,12 +229,12 @@ prov_wait_hold(prov_request_wait_t *wait)
 
     if (!wait->held) {
 
-        if (prov_wait_held >= PROV_WAIT_MOST) {
-            return NGX_DECLINED;
-        }
-
         if (prov_wait_held == 0) {
             ngx_queue_init(&prov_wait_queue);
+        }
+
+        if (!prov_wait_room(wait->ctx)) {
+            return NGX_DECLINED;
         }
 
         ngx_queue_insert_tail(&prov_wait_queue, &wait->queue);
@@ -249,6 +253,51 @@ prov_wait_hold(prov_request_wait_t *wait)
     prov_wait_timer(wait);
 
     return NGX_OK;
+}
+
+
+/*
+ * A partner is what the token or key says, in any case.  Those who have none
+ * share as if they were one.
+ */
+
+static ngx_uint_t
+prov_wait_room(prov_request_ctx_t *ctx)
+{
+    ngx_str_t            *partner, *other;
+    ngx_uint_t            n;
+    ngx_queue_t          *q;
+    prov_request_wait_t  *wait;
+
+    if (prov_wait_held >= PROV_WAIT_MOST) {
+        return 0;
+    }
+
+    n = 0;
+    partner = prov_wait_partner(ctx);
+
+    for (q = ngx_queue_head(&prov_wait_queue);
+         q != ngx_queue_sentinel(&prov_wait_queue);
+         q = ngx_queue_next(q))
+    {
+        wait = ngx_queue_data(q, prov_request_wait_t, queue);
+        other = prov_wait_partner(wait->ctx);
+
+        n += (other->len == partner->len
+              && ngx_strncasecmp(other->data, partner->data, partner->len)
+                 == 0);
+    }
+
+    return n < PROV_WAIT_PARTNER;
+}
+
+
+static ngx_str_t *
+prov_wait_partner(prov_request_ctx_t *ctx)
+{
+    static ngx_str_t  nobody = ngx_string("");
+
+    return ctx->identity ? &ctx->identity->partner : &nobody;
 }
 
 

@@ -13,6 +13,7 @@ BEGIN { chdir "$FindBin::Bin/.." or die "$FindBin::Bin/..: $!\n" }
 use lib 'sql/tests/lib';
 
 use Test::More;
+use Time::HiRes qw(sleep time);
 
 use Cluster;
 use Concurrency;
@@ -38,6 +39,8 @@ pgtap($_) for sort glob 'sql/tests/*.sql';
 subtest 'concurrency' => sub { Concurrency::run($cluster, $database) };
 subtest 'jobs' => sub { Jobs::run($cluster, $database) };
 subtest 'migrate' => sub { Migrate::run($cluster) };
+
+subtest 'a test that is killed leaves nothing' => \&killed;
 
 is join('', $cluster->faults), '', 'the server had no fault';
 $cluster->stop;
@@ -68,4 +71,29 @@ sub pgtap {
         is $code, 0, 'pg_prove is content';
         ok $planned, 'and the file came to its end';
     };
+}
+
+
+# One that cannot say good-bye to its cluster.
+
+sub killed {
+    my $pid = open my $test, '-|', $^X, '-Isql/tests/lib', '-MCluster', '-e',
+        'my $cluster = Cluster->new; $| = 1;'
+        . 'print "$cluster->{dir}\n"; sleep 600'
+        or die "$^X: $!\n";
+    my $dir = <$test> // die "no cluster\n";
+    chomp $dir;
+
+    open my $file, '<', "$dir/data/postmaster.pid" or die "$dir: $!\n";
+    my $server = <$file> + 0;
+
+    ok kill(0, $server), 'it has a server';
+    kill 'KILL', $pid;
+    close $test;
+
+    my $limit = time + 60;
+    sleep 0.05 while (-d $dir || kill 0, $server) && time < $limit;
+
+    ok !kill(0, $server), 'the server ends';
+    ok !-e $dir, 'and nothing is left of it';
 }

@@ -1,8 +1,8 @@
 package Cluster;
 
 # A private PostgreSQL cluster for one test file: in a temporary directory,
-# on a UNIX socket only, gone when the object is.  PostgreSQL refuses root, so
-# root runs it as user "postgres".
+# on a UNIX socket only, gone when the object is, or the test, however it ends.
+# PostgreSQL refuses root, so root runs it as user "postgres".
 
 use strict;
 use warnings;
@@ -12,6 +12,7 @@ use sigtrap qw(die normal-signals);
 use DBI;
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
+use POSIX ();
 
 sub new {
     my ($class) = @_;
@@ -31,6 +32,8 @@ sub new {
 
     # what runs as another user must not start in a directory closed to it
     $self->{wrap} = [qw(sh -c), 'cd "$0" && exec "$@"', $dir];
+
+    $self->watch;
 
     $self->must('initdb', '-D', "$dir/data", '-U', 'postgres', '-A', 'trust',
         '--locale=C.UTF-8', '-E', 'UTF8', '--no-sync');
@@ -54,6 +57,37 @@ CONF
     @ENV{qw(PGHOST PGUSER PGPORT PGDATABASE)} = ($dir, 'postgres', 5432,
         'postgres');
     return $self;
+}
+
+# A process that waits for the test's end, and takes away what is left then: a
+# test that is killed cannot.  It holds one end of a pipe, the test the other.
+
+sub watch {
+    my ($self) = @_;
+
+    pipe my $reader, my $writer or die "pipe: $!\n";
+
+    my $pid = fork // die "fork: $!\n";
+
+    if ($pid == 0) {
+        $SIG{$_} = 'IGNORE' for qw(HUP INT PIPE TERM);
+        POSIX::setsid();
+        close $writer;
+
+        # whoever reads the test's output waits for all who could write to it
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', '/dev/null';
+        open STDERR, '>&', \*STDOUT;
+
+        <$reader>;
+        eval { @$self{qw(owner started)} = ($$, 1); $self->stop }
+            if -d $self->{dir};
+        remove_tree($self->{dir}) if $self->{dir} && -d $self->{dir};
+        POSIX::_exit(0);
+    }
+
+    @$self{qw(watcher watched)} = ($pid, $writer);
+    return;
 }
 
 sub bindir {
@@ -139,6 +173,10 @@ sub stop {
     $self->must('pg_ctl', '-D', "$self->{dir}/data", '-w', '-m', 'immediate',
         'stop') if delete $self->{started};
     remove_tree(delete $self->{dir});
+
+    my $watcher = delete $self->{watcher} or return;
+    close delete $self->{watched};
+    waitpid $watcher, 0;
 }
 
 sub DESTROY {

@@ -157,6 +157,32 @@ is_example 'NotReady away', $lost->request(GET => "$API/health/ready");
 $postgres->sql('drop function partner.tenant_get');
 is_example 'NotReady missing', $nginx->request(GET => "$API/health/ready");
 
+# an issuer whom nobody can reach
+
+my $port = reserve_port();
+my (undef, $keyless) = gateway(postgres => $postgres, start => 0,
+    http => <<"END", locations => <<'END');
+    provisioning_outbound {
+        plain_http on;
+        allow_network 127.0.0.0/8;
+    }
+
+    provisioning_issuer login {
+        iss http://127.0.0.1:$port;
+        audience %%AUDIENCE%%;
+        jwks_uri http://127.0.0.1:$port/keys;
+    }
+END
+        location /login/ {
+            provisioning_auth login;
+            provisioning_api %%OPENAPI%%/partner.json prefix=/login/;
+            provisioning_pass tenants;
+        }
+END
+$keyless->start;
+is_example 'NotReady keys',
+    $keyless->request(GET => '/login/health/ready');
+
 
 is_deeply [$examples->left], [], 'no example is left out';
 

@@ -99,7 +99,7 @@ typedef struct {
     ngx_event_t            tick;          /* heartbeats, and who may still */
     ngx_connection_t      *watch;         /* is told when the worker leaves */
 
-    /* the question: prov_handler_events_ask.c */
+    /* the question: prov_handler_events_ask.c and what stands beside it */
 
     ngx_event_t            timer;
     ngx_msec_t             delay;         /* to the next one at rest */
@@ -138,10 +138,25 @@ ngx_uint_t prov_events_of_partner(ngx_str_t *partner);
 void prov_events_merge(void);
 void prov_events_sweep(void);
 
-/* prov_handler_events_ask.c: what is new for them */
+/* prov_handler_events_ask.c: what is new for them, and when to ask for it */
 void prov_events_ask(ngx_uint_t all);
 void prov_events_ask_init(void);
 void prov_events_ask_exit(void);
+
+/*
+ * prov_handler_events_question.c: the question, in the hub, of all places or
+ * of those behind which something is known to be; NGX_ERROR: no memory.
+ */
+ngx_int_t prov_events_question(prov_events_hub_t *hub, ngx_uint_t all);
+void prov_events_forget(prov_events_hub_t *hub);
+
+/*
+ * prov_handler_events_answer.c: refused closes the streams of those who may
+ * not listen any more, and returns how many rows are about something else;
+ * deliver tells these, and returns whether anything was new.
+ */
+ngx_uint_t prov_events_refused(prov_events_hub_t *hub, PGresult *result);
+ngx_uint_t prov_events_deliver(prov_events_hub_t *hub, PGresult *result);
 
 /*
  * prov_handler_events_write.c: to the client.  send: NGX_OK: it has taken

@@ -1,9 +1,9 @@
 /*
- * One question to the database for all who listen to a worker, at most one at
- * a time: what is behind their places, and who may listen no longer.  Asked at
- * once when this worker has committed something, and else now and then, more
- * often where there is something.  What is answered is told only when it is
- * on disk: a crash must not leave behind places that were never reached.
+ * When the database is asked for all who listen to a worker, one question at a
+ * time: at once when this worker has committed something, and else now and
+ * then, more often where there is something.  What is answered is told only
+ * when it is on disk: a crash must not leave behind places that were never
+ * reached.
  */
 
 #include "handlers/prov_handler_events.h"
@@ -14,23 +14,13 @@
 #define PROV_EVENTS_SOON  50
 
 
-static ngx_int_t prov_events_question(prov_events_hub_t *hub, ngx_uint_t all);
-static u_char *prov_events_question_callers(prov_events_hub_t *hub,
-    u_char *p);
-static size_t prov_events_question_len(prov_events_hub_t *hub);
 static ngx_int_t prov_events_query(prov_events_hub_t *hub,
     ngx_uint_t statement, prov_db_class_e class, prov_db_handler_pt handler,
     prov_db_query_t **query);
 static void prov_events_answered(prov_db_query_t *q);
-static ngx_uint_t prov_events_refused(prov_events_hub_t *hub,
-    PGresult *result);
 static void prov_events_kept(prov_db_query_t *q);
-static void prov_events_deliver(prov_events_hub_t *hub, PGresult *result);
-static void prov_events_deliver_place(prov_events_place_t *place,
-    PGresult *result, int row);
 static void prov_events_failed(prov_events_hub_t *hub, prov_db_query_t *q);
 static void prov_events_settle(prov_events_hub_t *hub, ngx_uint_t found);
-static void prov_events_forget(prov_events_hub_t *hub);
 static void prov_events_timer(ngx_event_t *ev);
 
 
@@ -158,149 +148,6 @@ prov_events_ask(ngx_uint_t all)
 }
 
 
-/*
- * {"feeds": [[partner, filter, cursor], …],
- *  "callers": [[partner], [partner, key, version], …]}
- */
-
-static ngx_int_t
-prov_events_question(prov_events_hub_t *hub, ngx_uint_t all)
-{
-    u_char               *p;
-    ngx_uint_t            n;
-    ngx_queue_t          *q;
-    prov_events_place_t  *place;
-
-    n = 0;
-
-    for (q = ngx_queue_head(&hub->places);
-         q != &hub->places;
-         q = ngx_queue_next(q))
-    {
-        n++;
-    }
-
-    hub->places_asked = ngx_alloc((n + 1) * sizeof(prov_events_place_t *),
-                                  ngx_cycle->log);
-    hub->text = ngx_alloc(prov_events_question_len(hub), ngx_cycle->log);
-
-    if (hub->places_asked == NULL || hub->text == NULL) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_sprintf(hub->text, "{\"feeds\":[");
-
-    for (q = ngx_queue_head(&hub->places);
-         q != &hub->places;
-         q = ngx_queue_next(q))
-    {
-        place = ngx_queue_data(q, prov_events_place_t, queue);
-
-        if (!all && !place->more) {
-            continue;
-        }
-
-        if (hub->nplaces) {
-            *p++ = ',';
-        }
-
-        p = ngx_sprintf(p, "[\"%V\",%V,\"%V\"]", &place->feed->partner,
-                        &place->feed->filter, &place->cursor);
-
-        hub->places_asked[hub->nplaces++] = place;
-    }
-
-    *p++ = ']';
-
-    if (all
-        && ngx_current_msec - hub->checked
-           >= ngx_min(prov_events_conf->interval, 1000))
-    {
-        hub->callers = ngx_alloc(hub->n * sizeof(prov_events_listener_t *),
-                                 ngx_cycle->log);
-        if (hub->callers == NULL) {
-            return NGX_ERROR;
-        }
-
-        hub->checked = ngx_current_msec;
-        p = prov_events_question_callers(hub, p);
-    }
-
-    *p++ = '}';
-    *p = '\0';
-
-    return NGX_OK;
-}
-
-
-static u_char *
-prov_events_question_callers(prov_events_hub_t *hub, u_char *p)
-{
-    ngx_queue_t             *q;
-    prov_events_listener_t  *l;
-
-    p = ngx_sprintf(p, ",\"callers\":[");
-
-    for (q = ngx_queue_head(&hub->listeners);
-         q != &hub->listeners;
-         q = ngx_queue_next(q))
-    {
-        l = ngx_queue_data(q, prov_events_listener_t, all);
-
-        if (hub->ncallers) {
-            *p++ = ',';
-        }
-
-        hub->callers[hub->ncallers++] = l;
-        l->asked = hub->ncallers;
-
-        p = l->key.len ? ngx_sprintf(p, "[\"%V\",\"%V\",%i]",
-                                     &l->feed->partner, &l->key, l->version)
-                       : ngx_sprintf(p, "[\"%V\"]", &l->feed->partner);
-    }
-
-    *p++ = ']';
-
-    return p;
-}
-
-
-/* at most: all of them are asked for */
-
-static size_t
-prov_events_question_len(prov_events_hub_t *hub)
-{
-    size_t                   len;
-    ngx_queue_t             *q;
-    prov_events_place_t     *place;
-    prov_events_listener_t  *l;
-
-    len = sizeof("{\"feeds\":[],\"callers\":[]}");
-
-    for (q = ngx_queue_head(&hub->places);
-         q != &hub->places;
-         q = ngx_queue_next(q))
-    {
-        place = ngx_queue_data(q, prov_events_place_t, queue);
-
-        len += sizeof("[\"\",,\"\"],") + place->feed->partner.len
-               + place->feed->filter.len + place->cursor.len;
-    }
-
-    for (q = ngx_queue_head(&hub->listeners);
-         q != &hub->listeners;
-         q = ngx_queue_next(q))
-    {
-        l = ngx_queue_data(q, prov_events_listener_t, all);
-
-        len += sizeof("[\"\",\"\",],") + l->feed->partner.len + l->key.len
-               + NGX_INT_T_LEN;
-    }
-
-    return len;
-}
-
-
 static ngx_int_t
 prov_events_query(prov_events_hub_t *hub, ngx_uint_t statement,
     prov_db_class_e class, prov_db_handler_pt handler,
@@ -363,53 +210,10 @@ prov_events_answered(prov_db_query_t *q)
 
     } else {
         hub->query = NULL;
-        prov_events_deliver(hub, q->result);
+        prov_events_settle(hub, prov_events_deliver(hub, q->result));
     }
 
     prov_db_release(q);
-}
-
-
-/*
- * Rows below 0 are callers, and what became of them counts at once.  Returns
- * how many rows there are besides.
- */
-
-static ngx_uint_t
-prov_events_refused(prov_events_hub_t *hub, PGresult *result)
-{
-    int                      row;
-    ngx_int_t                n;
-    ngx_uint_t               others;
-    prov_events_listener_t  *l;
-
-    others = 0;
-    hub->telling = 1;
-
-    for (row = 0; row < PQntuples(result); row++) {
-
-        if (*PQgetvalue(result, row, 0) != '-') {
-            others++;
-            continue;
-        }
-
-        n = ngx_atoi((u_char *) PQgetvalue(result, row, 0) + 1,
-                     PQgetlength(result, row, 0) - 1);
-
-        if (n < 1 || (ngx_uint_t) n > hub->ncallers) {
-            continue;
-        }
-
-        l = hub->callers[n - 1];
-
-        if (l) {
-            prov_events_close(l, PQgetvalue(result, row, 1));
-        }
-    }
-
-    hub->telling = 0;
-
-    return others;
 }
 
 
@@ -428,7 +232,7 @@ prov_events_kept(prov_db_query_t *q)
     hub->query = NULL;
 
     if (q->status == PROV_DB_COMMITTED) {
-        prov_events_deliver(hub, answer->result);
+        prov_events_settle(hub, prov_events_deliver(hub, answer->result));
 
     } else {
         prov_events_failed(hub, q);
@@ -436,118 +240,6 @@ prov_events_kept(prov_db_query_t *q)
 
     prov_db_release(answer);
     prov_db_release(q);
-}
-
-
-/* Who has been told something new goes to the end of the line. */
-
-static void
-prov_events_deliver(prov_events_hub_t *hub, PGresult *result)
-{
-    int                   row;
-    ngx_int_t             n;
-    ngx_uint_t            i, found;
-    prov_events_place_t  *place;
-
-    found = 0;
-    hub->telling = 1;
-
-    for (i = 0; i < hub->nplaces; i++) {
-        hub->places_asked[i]->more = 0;
-    }
-
-    for (row = 0; row < PQntuples(result); row++) {
-        n = ngx_atoi((u_char *) PQgetvalue(result, row, 0),
-                     PQgetlength(result, row, 0));
-
-        if (n < 0 || (ngx_uint_t) n >= hub->nplaces) {
-            continue;
-        }
-
-        place = hub->places_asked[n];
-        place->more = (*PQgetvalue(result, row, 2) == 't');
-
-        if (PQgetisnull(result, row, 1) && place->more) {
-            /* its turn comes with the next question */
-            continue;
-        }
-
-        found = 1;
-
-        ngx_queue_remove(&place->queue);
-        ngx_queue_insert_tail(&hub->places, &place->queue);
-
-        prov_events_deliver_place(place, result, row);
-    }
-
-    if (hub->all) {
-        prov_events_merge();
-    }
-
-    hub->telling = 0;
-
-    prov_events_settle(hub, found);
-}
-
-
-static void
-prov_events_deliver_place(prov_events_place_t *place, PGresult *result,
-    int row)
-{
-    size_t                   len;
-    ngx_uint_t               lost;
-    ngx_queue_t              waiting, *q;
-    prov_events_chunk_t     *chunk;
-    prov_events_listener_t  *l;
-
-    chunk = NULL;
-    len = PQgetlength(result, row, 1);
-    lost = (len == 0 || len > PROV_EVENTS_CURSOR);
-
-    if (!lost) {
-
-        if (!PQgetisnull(result, row, 3)) {
-            chunk = prov_events_chunk(PQgetlength(result, row, 3));
-
-            if (chunk == NULL) {
-                /* they stay where they are */
-                place->more = 1;
-                return;
-            }
-
-            ngx_memcpy(chunk->text, PQgetvalue(result, row, 3), chunk->len);
-        }
-
-        place->cursor.len = len;
-        ngx_memcpy(place->buffer, PQgetvalue(result, row, 1), len);
-    }
-
-    ngx_queue_init(&waiting);
-
-    if (!ngx_queue_empty(&place->listeners)) {
-        ngx_queue_add(&waiting, &place->listeners);
-        ngx_queue_init(&place->listeners);
-    }
-
-    while (!ngx_queue_empty(&waiting)) {
-        q = ngx_queue_head(&waiting);
-        ngx_queue_remove(q);
-        ngx_queue_insert_tail(&place->listeners, q);
-
-        l = ngx_queue_data(q, prov_events_listener_t, queue);
-
-        if (lost) {
-            prov_events_close(l, "invalid_cursor");
-
-        } else if (chunk) {
-            prov_events_tell(l, chunk);
-
-        } else {
-            l->moved = 1;
-        }
-    }
-
-    prov_events_release(chunk);
 }
 
 
@@ -623,34 +315,4 @@ prov_events_settle(prov_events_hub_t *hub, ngx_uint_t found)
 
     ngx_add_timer(&hub->timer, (passed < hub->delay) ? hub->delay - passed
                                                      : 0);
-}
-
-
-static void
-prov_events_forget(prov_events_hub_t *hub)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < hub->ncallers; i++) {
-        if (hub->callers[i]) {
-            hub->callers[i]->asked = 0;
-        }
-    }
-
-    if (hub->callers) {
-        ngx_free(hub->callers);
-        hub->callers = NULL;
-        hub->ncallers = 0;
-    }
-
-    if (hub->places_asked) {
-        ngx_free(hub->places_asked);
-        hub->places_asked = NULL;
-        hub->nplaces = 0;
-    }
-
-    if (hub->text) {
-        ngx_free(hub->text);
-        hub->text = NULL;
-    }
 }

@@ -61,8 +61,9 @@ typedef struct {
     prov_events_feed_t    *feed;
     ngx_str_t              cursor;
     u_char                 buffer[PROV_EVENTS_CURSOR];
-    unsigned               more:1;        /* something is there already */
-    unsigned               asked:1;       /* the question under way has it */
+    unsigned               more:1;        /* something is there already: who
+                                             stands here is behind, or else
+                                             live */
 } prov_events_place_t;
 
 
@@ -103,7 +104,10 @@ typedef struct {
 
     ngx_event_t            timer;
     ngx_msec_t             delay;         /* to the next one at rest */
-    ngx_msec_t             last;          /* when all was asked for */
+    ngx_msec_t             asked;         /* when the last one was asked */
+    ngx_msec_t             last;          /* when what is live was … */
+    ngx_msec_t             took;          /* … and for how long */
+    ngx_msec_t             rest;          /* until then, of who is behind */
     ngx_msec_t             checked;       /* when callers were */
     prov_db_query_t       *query;         /* under way, or NULL */
     prov_db_query_t       *answer;        /* waits until it is on disk */
@@ -112,7 +116,9 @@ typedef struct {
     ngx_uint_t             nplaces;
     prov_events_listener_t  **callers;
     ngx_uint_t             ncallers;
-    unsigned               all:1;         /* places were asked for */
+    unsigned               all:1;         /* it is, or was, for all places
+                                             that are live; else for some
+                                             that are behind */
     unsigned               again:1;       /* something was committed since */
     unsigned               telling:1;     /* listeners are being told */
     unsigned               failing:1;     /* and it has been logged */
@@ -139,13 +145,13 @@ void prov_events_merge(void);
 void prov_events_sweep(void);
 
 /* prov_handler_events_ask.c: what is new for them, and when to ask for it */
-void prov_events_ask(ngx_uint_t all);
+void prov_events_ask(void);
 void prov_events_ask_init(void);
 void prov_events_ask_exit(void);
 
 /*
- * prov_handler_events_question.c: the question, in the hub, of all places or
- * of those behind which something is known to be; NGX_ERROR: no memory.
+ * prov_handler_events_question.c: the question, in the hub, for all who are
+ * live, or for those behind whose turn it is; NGX_ERROR: no memory.
  */
 ngx_int_t prov_events_question(prov_events_hub_t *hub, ngx_uint_t all);
 void prov_events_forget(prov_events_hub_t *hub);

@@ -1,8 +1,10 @@
 /*
  * When the database is asked for all who listen to a worker, one question at a
- * time: at once when this worker has committed something, and else now and
- * then, more often where there is something.  What is answered is told only
- * when it is on disk: a crash must not leave behind places that were never
+ * time.  Those who have heard everything are asked for together: at once when
+ * this worker has committed something, and else now and then, more often where
+ * there is something.  Those behind whose places something is known to be are
+ * asked for in between, in turns, and with pauses.  What is answered is told
+ * only when it is on disk: a crash must not leave behind places that were never
  * reached.
  */
 
@@ -11,7 +13,10 @@
 
 /* ms between questions while something happens; then twice as many each
    time, until there is rest */
-#define PROV_EVENTS_SOON  50
+#define PROV_EVENTS_SOON   50
+
+/* ms of rest, at least, between questions for those who are behind */
+#define PROV_EVENTS_PAUSE  10
 
 
 static ngx_int_t prov_events_query(prov_events_hub_t *hub,
@@ -21,6 +26,8 @@ static void prov_events_answered(prov_db_query_t *q);
 static void prov_events_kept(prov_db_query_t *q);
 static void prov_events_failed(prov_events_hub_t *hub, prov_db_query_t *q);
 static void prov_events_settle(prov_events_hub_t *hub, ngx_uint_t found);
+static ngx_msec_int_t prov_events_live(prov_events_hub_t *hub);
+static ngx_uint_t prov_events_behind(prov_events_hub_t *hub);
 static void prov_events_timer(ngx_event_t *ev);
 
 
@@ -66,7 +73,7 @@ prov_events_ask_exit(void)
 void
 prov_events_wake(void)
 {
-    ngx_msec_t          passed;
+    ngx_msec_int_t      live;
     prov_events_hub_t  *hub;
 
     hub = &prov_events_hub;
@@ -82,35 +89,46 @@ prov_events_wake(void)
         return;
     }
 
-    passed = ngx_current_msec - hub->last;
+    live = prov_events_live(hub);
 
-    if (passed >= PROV_EVENTS_SOON) {
-        prov_events_ask(1);
+    if (live <= 0) {
+        prov_events_ask();
         return;
     }
 
-    /* a timer that is moved by little is not moved at all */
-
     if (hub->timer.timer_set) {
+
+        if ((ngx_msec_int_t) (hub->timer.timer.key - ngx_current_msec)
+            <= live)
+        {
+            return;
+        }
+
+        /* one that is moved by little is not moved at all */
         ngx_del_timer(&hub->timer);
     }
 
-    ngx_add_timer(&hub->timer, PROV_EVENTS_SOON - passed);
+    ngx_add_timer(&hub->timer, live);
 }
 
 
 static void
 prov_events_timer(ngx_event_t *ev)
 {
-    prov_events_ask(1);
+    prov_events_ask();
 }
 
 
-/* What is behind all places, or those behind which something is known to be. */
+/*
+ * What is due now, or a timer for what is due first.  Where both are, the
+ * turn is that of the ones that were not asked for the last time.
+ */
 
 void
-prov_events_ask(ngx_uint_t all)
+prov_events_ask(void)
 {
+    ngx_uint_t          all, behind;
+    ngx_msec_int_t      live, late;
     prov_events_hub_t  *hub;
 
     hub = &prov_events_hub;
@@ -119,11 +137,22 @@ prov_events_ask(ngx_uint_t all)
         return;
     }
 
-    prov_events_sweep();
+    live = prov_events_live(hub);
+    late = hub->rest - ngx_current_msec;
+    behind = prov_events_behind(hub);
 
-    if (ngx_current_msec - hub->last >= hub->delay) {
-        all = 1;
+    if (hub->timer.timer_set) {
+        ngx_del_timer(&hub->timer);
     }
+
+    if (live > 0 && (!behind || late > 0)) {
+        ngx_add_timer(&hub->timer, behind ? ngx_min(live, late) : live);
+        return;
+    }
+
+    all = (live <= 0 && (!behind || late > 0 || !hub->all));
+
+    prov_events_sweep();
 
     if (prov_events_question(hub, all) != NGX_OK
         || prov_events_query(hub, prov_events_conf->since, PROV_DB_READ,
@@ -136,15 +165,47 @@ prov_events_ask(ngx_uint_t all)
     }
 
     hub->all = all;
+    hub->asked = ngx_current_msec;
 
     if (all) {
         hub->last = ngx_current_msec;
         hub->again = 0;
     }
+}
 
-    if (hub->timer.timer_set) {
-        ngx_del_timer(&hub->timer);
+
+/*
+ * Milliseconds until those who are live are asked for: half of the time, at
+ * most, the database has to do with them.
+ */
+
+static ngx_msec_int_t
+prov_events_live(prov_events_hub_t *hub)
+{
+    return hub->last + ngx_max(hub->delay, 2 * hub->took) - ngx_current_msec;
+}
+
+
+/* Whether anybody waits for what is known to be there. */
+
+static ngx_uint_t
+prov_events_behind(prov_events_hub_t *hub)
+{
+    ngx_queue_t          *q;
+    prov_events_place_t  *place;
+
+    for (q = ngx_queue_head(&hub->places);
+         q != &hub->places;
+         q = ngx_queue_next(q))
+    {
+        place = ngx_queue_data(q, prov_events_place_t, queue);
+
+        if (place->more && !ngx_queue_empty(&place->listeners)) {
+            return 1;
+        }
     }
+
+    return 0;
 }
 
 
@@ -260,11 +321,12 @@ prov_events_failed(prov_events_hub_t *hub, prov_db_query_t *q)
     hub->again = 0;
     hub->delay = prov_events_conf->interval;
     hub->last = ngx_current_msec;
+    hub->rest = ngx_current_msec + hub->delay;
 
     prov_events_forget(hub);
 
     if (hub->n) {
-        ngx_add_timer(&hub->timer, hub->delay);
+        prov_events_ask();
 
     } else {
         prov_events_sweep();
@@ -272,25 +334,15 @@ prov_events_failed(prov_events_hub_t *hub, prov_db_query_t *q)
 }
 
 
-/* When to ask next. */
+/*
+ * When to ask next.  A pause is as long as the question was, so what is behind
+ * costs the database the less the more it has to do.
+ */
 
 static void
 prov_events_settle(prov_events_hub_t *hub, ngx_uint_t found)
 {
-    ngx_uint_t            more;
-    ngx_msec_t            passed;
-    ngx_queue_t          *q;
-    prov_events_place_t  *place;
-
-    more = 0;
-
-    for (q = ngx_queue_head(&hub->places);
-         q != &hub->places;
-         q = ngx_queue_next(q))
-    {
-        place = ngx_queue_data(q, prov_events_place_t, queue);
-        more |= (place->more && !ngx_queue_empty(&place->listeners));
-    }
+    ngx_msec_t  took;
 
     prov_events_forget(hub);
 
@@ -299,20 +351,21 @@ prov_events_settle(prov_events_hub_t *hub, ngx_uint_t found)
         return;
     }
 
-    if (found || hub->again) {
+    took = ngx_current_msec - hub->asked;
+
+    if (hub->all) {
+        hub->took = took;
+        hub->delay = found ? PROV_EVENTS_SOON
+                           : ngx_min(2 * hub->delay,
+                                     prov_events_conf->interval);
+
+    } else {
+        hub->rest = ngx_current_msec + ngx_max(took, PROV_EVENTS_PAUSE);
+    }
+
+    if (hub->again) {
         hub->delay = PROV_EVENTS_SOON;
-
-    } else if (hub->all) {
-        hub->delay = ngx_min(2 * hub->delay, prov_events_conf->interval);
     }
 
-    if (more) {
-        prov_events_ask(0);
-        return;
-    }
-
-    passed = ngx_current_msec - hub->last;
-
-    ngx_add_timer(&hub->timer, (passed < hub->delay) ? hub->delay - passed
-                                                     : 0);
+    prov_events_ask();
 }

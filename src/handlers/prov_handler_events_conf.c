@@ -53,7 +53,7 @@ prov_events_create(ngx_conf_t *cf)
     /* set by ngx_pcalloc(): conf->db = NULL, conf->set = 0 */
 
     conf->max = 1024;
-    conf->partner_max = 128;
+    conf->partner_max = NGX_CONF_UNSET_UINT;
     conf->heartbeat = 15000;
     conf->retry = 3000;
     conf->interval = 1000;
@@ -147,6 +147,8 @@ prov_events_database(ngx_conf_t *cf, prov_events_conf_t *conf,
                           "r");
     static ngx_str_t  barrier_text = ngx_string("select $1::jsonb is null, "
                           "$2::jsonb is null, $3::jsonb is null");
+
+    ngx_conf_init_uint_value(conf->partner_max, ngx_max(conf->max / 8, 1));
 
     db = jobs;
 

@@ -52,6 +52,8 @@ prov_events_begin(prov_events_listener_t *l, ngx_str_t *partner,
 
     if (hub->n++ == 0) {
         hub->delay = prov_events_conf->interval;
+        hub->all = 1;
+        hub->took = 0;
         prov_events_watch();
         ngx_add_timer(&hub->tick, ngx_min(PROV_EVENTS_TICK,
                                           prov_events_conf->heartbeat));
@@ -77,7 +79,7 @@ prov_events_join(prov_events_listener_t *l)
     ngx_queue_insert_tail(&place->listeners, &l->queue);
 
     if (place->more) {
-        prov_events_ask(0);
+        prov_events_ask();
     }
 
     return NGX_OK;
@@ -261,7 +263,7 @@ prov_events_place_free(prov_events_place_t *place)
 
 
 /*
- * All places were asked for at once: of one feed, those behind which nothing
+ * These places were asked for at once: of one feed, those behind which nothing
  * is are the same, whatever their cursors.
  */
 

@@ -7,6 +7,18 @@
 #include "handlers/prov_handler_events.h"
 
 
+/*
+ * Of those who are behind one question has so many, and so many of a partner:
+ * whatever one has, others' turns come.
+ */
+#define PROV_EVENTS_TURNS    64
+#define PROV_EVENTS_PARTNER  4
+
+
+static void prov_events_question_live(prov_events_hub_t *hub);
+static void prov_events_question_behind(prov_events_hub_t *hub);
+static ngx_uint_t prov_events_question_turn(prov_events_hub_t *hub,
+    prov_events_feed_t *feed);
 static u_char *prov_events_question_callers(prov_events_hub_t *hub,
     u_char *p);
 static size_t prov_events_question_len(prov_events_hub_t *hub);
@@ -21,7 +33,7 @@ ngx_int_t
 prov_events_question(prov_events_hub_t *hub, ngx_uint_t all)
 {
     u_char               *p;
-    ngx_uint_t            n;
+    ngx_uint_t            i, n;
     ngx_queue_t          *q;
     prov_events_place_t  *place;
 
@@ -42,26 +54,24 @@ prov_events_question(prov_events_hub_t *hub, ngx_uint_t all)
         return NGX_ERROR;
     }
 
+    if (all) {
+        prov_events_question_live(hub);
+
+    } else {
+        prov_events_question_behind(hub);
+    }
+
     p = ngx_sprintf(hub->text, "{\"feeds\":[");
 
-    for (q = ngx_queue_head(&hub->places);
-         q != &hub->places;
-         q = ngx_queue_next(q))
-    {
-        place = ngx_queue_data(q, prov_events_place_t, queue);
+    for (i = 0; i < hub->nplaces; i++) {
+        place = hub->places_asked[i];
 
-        if (!all && !place->more) {
-            continue;
-        }
-
-        if (hub->nplaces) {
+        if (i) {
             *p++ = ',';
         }
 
         p = ngx_sprintf(p, "[\"%V\",%V,\"%V\"]", &place->feed->partner,
                         &place->feed->filter, &place->cursor);
-
-        hub->places_asked[hub->nplaces++] = place;
     }
 
     *p++ = ']';
@@ -84,6 +94,70 @@ prov_events_question(prov_events_hub_t *hub, ngx_uint_t all)
     *p = '\0';
 
     return NGX_OK;
+}
+
+
+static void
+prov_events_question_live(prov_events_hub_t *hub)
+{
+    ngx_queue_t          *q;
+    prov_events_place_t  *place;
+
+    for (q = ngx_queue_head(&hub->places);
+         q != &hub->places;
+         q = ngx_queue_next(q))
+    {
+        place = ngx_queue_data(q, prov_events_place_t, queue);
+
+        if (!place->more) {
+            hub->places_asked[hub->nplaces++] = place;
+        }
+    }
+}
+
+
+/* In the order of the line: who was told something is at its end. */
+
+static void
+prov_events_question_behind(prov_events_hub_t *hub)
+{
+    ngx_queue_t          *q;
+    prov_events_place_t  *place;
+
+    for (q = ngx_queue_head(&hub->places);
+         q != &hub->places && hub->nplaces < PROV_EVENTS_TURNS;
+         q = ngx_queue_next(q))
+    {
+        place = ngx_queue_data(q, prov_events_place_t, queue);
+
+        if (place->more && prov_events_question_turn(hub, place->feed)) {
+            hub->places_asked[hub->nplaces++] = place;
+        }
+    }
+}
+
+
+/* Whether the question has room for one more of this partner. */
+
+static ngx_uint_t
+prov_events_question_turn(prov_events_hub_t *hub, prov_events_feed_t *feed)
+{
+    ngx_uint_t           i, n;
+    prov_events_feed_t  *other;
+
+    n = 0;
+
+    for (i = 0; i < hub->nplaces && n < PROV_EVENTS_PARTNER; i++) {
+        other = hub->places_asked[i]->feed;
+
+        n += (other == feed
+              || (other->partner.len == feed->partner.len
+                  && ngx_memcmp(other->partner.data, feed->partner.data,
+                                feed->partner.len)
+                     == 0));
+    }
+
+    return n < PROV_EVENTS_PARTNER;
 }
 
 

@@ -282,16 +282,16 @@ for my $case (['', sub { $_->{resource_id} eq $id }],
 {
     my ($more, $wanted) = @$case;
     my @all = grep { ($_->{resource_id} || '') eq $id && $wanted->() }
-        @{ $nginx->request(GET => "$audit?limit=100", %support)
-            ->json->{data} };
-    is_deeply [map { $_->{audit} } @{ $nginx->request(
-        GET => "$audit?partner=$id&limit=100$more", %support)->json->{data} }],
+        @{ $nginx->request(GET => "$audit?limit=100&outcome=success",
+            %support)->json->{data} };
+    is_deeply [map { $_->{audit} } @{ $nginx->request(GET => "$audit?partner=$id"
+        . "&limit=100&outcome=success$more", %support)->json->{data} }],
         [map { $_->{audit} } @all],
         "what was done to one partner is found by it$more";
     cmp_ok scalar @all, '>', 0, '… and it is something' unless $more;
 }
-is_deeply $nginx->request(GET => "$audit?partner=$nobody", %support)
-    ->json->{data}, [], 'and to one that there is not, nothing';
+is_deeply $nginx->request(GET => "$audit?partner=$nobody&outcome=success",
+    %support)->json->{data}, [], 'and to one that there is not, nothing';
 my ($link) = $nginx->request(GET => "$audit?partner=$id&limit=1", %support)
     ->header('Link') =~ /\A<(.*)>; rel="next"\z/;
 like $link, qr/[?&]partner=$id&/, 'links keep the filter';
@@ -319,6 +319,29 @@ ok wait_until('what was tried in vain is there', sub {
         ->json->{data};
     return grep { ($_->{code} || '') eq 'permission_denied' } @$denied }),
     'what operators tried in vain is there, too';
+
+# … and found by the partner whom the path names, wherever it was refused
+
+is call(POST => "/$id/suspend", { reason => 'x' }, %support)->status, 403,
+    'support may not suspend';
+is call(POST => '/initech/suspend', { reason => 'x' }, %support)->status, 403,
+    'by whatever name';
+my $refused = "$audit?outcome=denied&operation=partner_suspend";
+ok wait_until('they are there', sub {
+    @{ $nginx->request(GET => "$refused&partner=$id", %support)->json->{data} }
+    }), 'that is found by the partner that it was about';
+is_deeply [map { [@$_{qw(resource resource_id code)}] } @{ $nginx->request(
+    GET => "$refused&partner=$id", %support)->json->{data} }],
+    [['partner', $id, 'permission_denied']], 'once';
+ok wait_until('the other is there', sub {
+    grep { !defined $_->{resource} && !defined $_->{resource_id} }
+        @{ $nginx->request(GET => $refused, %support)->json->{data} } }),
+    'what is no id is no partner';
+is $nginx->request(GET => "$audit?partner=$nobody&operation=partner_update",
+    %support)->json->{data}[0]{code}, 'partner_not_found',
+    'as is what failed';
+is $nginx->request(GET => "$audit/verify", %support)->json->{valid},
+    JSON::PP::true(), 'all of them links of the chain';
 
 
 # suspended
@@ -368,7 +391,8 @@ wait_until 'its key, too', sub {
 is_problem(call(POST => "/$id/resume"), 'resuming again', 409,
     'invalid_transition', 'The partner is not suspended.',
     members => '"from":"active","to":"active"');
-is scalar @{ audit("partner_$_", $id) }, 1, "the audit tells of ${_}ing it"
+is scalar(grep { $_->{status} == 200 } @{ audit("partner_$_", $id) }), 1,
+    "the audit tells of ${_}ing it"
     for qw(suspend resume);
 
 

@@ -70,6 +70,11 @@ declare
     whose   constant uuid := case when attempt ->> 'tenant'
         ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
         then attempt ->> 'tenant' end;
+    named   constant uuid := case when attempt ->> 'named'
+        ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+        and partner = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+        then attempt ->> 'named' end;
+    what    constant text := case when named is not null then 'partner' end;
     answer  constant int := attempt ->> 'status';
     times   constant int := coalesce((attempt ->> 'count')::int, 1);
     details constant bytea := prov.audit_details_hash(attempt ->> 'subject',
@@ -83,15 +88,16 @@ begin
             return false;
         end if;
 
-        insert into prov.audit (mutation, at, partner, tenant, status, code,
-            times, operation, kind, issuer, key_id, request_id, chain, seq,
-            prev_hash, details_hash, hash)
-        values (id, moment, partner, whose, answer, attempt ->> 'code', times,
-            attempt ->> 'operation', attempt ->> 'kind', attempt ->> 'issuer',
-            attempt ->> 'key', attempt ->> 'request_id', partner,
-            above.seq + 1, above.hash, details,
+        insert into prov.audit (mutation, at, partner, tenant, resource,
+            resource_id, status, code, times, operation, kind, issuer, key_id,
+            request_id, chain, seq, prev_hash, details_hash, hash)
+        values (id, moment, partner, whose, what, named, answer,
+            attempt ->> 'code', times, attempt ->> 'operation',
+            attempt ->> 'kind', attempt ->> 'issuer', attempt ->> 'key',
+            attempt ->> 'request_id', partner, above.seq + 1, above.hash,
+            details,
             prov.audit_hash(partner, above.seq + 1, above.hash, id, moment,
-                partner, whose, attempt ->> 'operation', null, null, answer,
+                partner, whose, attempt ->> 'operation', what, named, answer,
                 attempt ->> 'code', times, attempt ->> 'kind',
                 attempt ->> 'issuer', attempt ->> 'key',
                 attempt ->> 'request_id', details))

@@ -7,13 +7,15 @@
 #include "request/prov_request_attempt.h"
 
 
+static void prov_attempt_named(prov_attempt_t *attempt,
+    prov_request_ctx_t *ctx);
 static void prov_attempt_set(prov_attempt_t *attempt, prov_attempt_text_e n,
     ngx_str_t *text);
 
 
 static const char  *prov_attempt_names[PROV_ATTEMPT_TEXTS] = {
-    "operation", "code", "partner", "tenant", "subject", "issuer", "key",
-    "ip", "user_agent", "request_id"
+    "operation", "code", "partner", "tenant", "named", "subject", "issuer",
+    "key", "ip", "user_agent", "request_id"
 };
 
 
@@ -64,6 +66,8 @@ prov_attempt_fill(prov_attempt_t *attempt, ngx_http_request_t *r,
                          &r->headers_in.user_agent->value);
     }
 
+    prov_attempt_named(attempt, ctx);
+
     identity = ctx->identity;
 
     if (identity) {
@@ -74,6 +78,34 @@ prov_attempt_fill(prov_attempt_t *attempt, ngx_http_request_t *r,
         if (identity->issuer) {
             prov_attempt_set(attempt, PROV_ATTEMPT_ISSUER,
                              &identity->issuer->iss);
+        }
+    }
+}
+
+
+/* As it is written there: who was denied did not get as far as a look. */
+
+static void
+prov_attempt_named(prov_attempt_t *attempt, prov_request_ctx_t *ctx)
+{
+    ngx_uint_t                 i;
+    prov_openapi_parameter_t  *param;
+
+    static ngx_str_t  partner = ngx_string("partner");
+
+    if (!ctx->operation->api->partnerless || ctx->match == NULL) {
+        return;
+    }
+
+    param = ctx->operation->parameters.elts;
+
+    for (i = 0; i < ctx->operation->npath; i++) {
+        if (param[i].name.len == partner.len
+            && ngx_strncmp(param[i].name.data, partner.data, partner.len) == 0)
+        {
+            prov_attempt_set(attempt, PROV_ATTEMPT_NAMED,
+                             &ctx->match->values[i]);
+            return;
         }
     }
 }

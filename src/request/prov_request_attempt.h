@@ -13,7 +13,7 @@
 
 /* of a text that is noted; what is longer is cut */
 #define PROV_ATTEMPT_TEXT    128
-#define PROV_ATTEMPT_TEXTS   10
+#define PROV_ATTEMPT_TEXTS   11
 
 /* punctuation and names of one attempt in a batch, and its numbers */
 #define PROV_ATTEMPT_FRAME   256
@@ -27,6 +27,7 @@ typedef enum {
     PROV_ATTEMPT_CODE,
     PROV_ATTEMPT_PARTNER,
     PROV_ATTEMPT_TENANT,
+    PROV_ATTEMPT_NAMED,        /* the partner in an operator's path */
     PROV_ATTEMPT_SUBJECT,
     PROV_ATTEMPT_ISSUER,
     PROV_ATTEMPT_KEY,

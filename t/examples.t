@@ -101,8 +101,8 @@ is_deeply [map { /examples_(\w+)\.t\z/ } sort glob
 for my $subject (sort keys %subjects) {
     my $text = text("$FindBin::Bin/examples_$subject.t");
 
-    like $text, qr/\bexamples\($subject =>/, "$subject has what is its own";
-    like $text, qr/^is_deeply \[\$examples->left\], \[\], /m,
+    like $text, qr/\bexchange\($subject =>/, "$subject has what is its own";
+    like $text, qr/^none_left\(\);$/m,
         'and sees to it that nothing is left';
 }
 

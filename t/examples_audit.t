@@ -9,7 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
-use Provisioning::Test::Examples;
+use Provisioning::Test::Exchange qw(exchange is_example none_left);
 
 # as the examples have it
 
@@ -20,12 +20,10 @@ my %caller = (token => token(sub => 'partner-system'), headers => {
 
 my ($postgres, $nginx) = gateway(
     api => 'set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;');
-my $examples = examples(audit =>
-    $nginx->request(GET => '/api/provisioning/openapi.json')->json);
+exchange(audit => $nginx);
 my $AUDIT = '/api/provisioning/audit';
 
 sub ask { return $nginx->request(GET => "$AUDIT$_[0]", %caller) }
-sub is_example { return $examples->is_example(@_) }
 
 
 is_example 'audit_list 200 empty', ask('');
@@ -50,6 +48,6 @@ $postgres->sql("update prov.audit set request_id = 'x' where mutation = ?",
 is_example 'audit_verify 200 broken', ask("/verify?tenant=$tenant");
 
 
-is_deeply [$examples->left], [], 'no example is left out';
+none_left();
 
 done_testing;

@@ -10,30 +10,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
-use Provisioning::Test::Examples;
+use Provisioning::Test::Exchange;
 
 my $TENANTS = '/api/provisioning/tenants';
 
 my ($postgres, $nginx) = gateway();
-my $examples = examples(configuration =>
-    $nginx->request(GET => '/api/provisioning/openapi.json')->json);
-
-sub ask {
-    my ($method, $path, %o) = @_;
-    return $nginx->request($method => $path, token => token(), %o);
-}
-
-# Sends an example of a request.
-
-sub try {
-    my ($method, $path, $name) = @_;
-    my ($type, $value) = $examples->sent($name);
-
-    return ask($method => $path, json => $value,
-        headers => { 'Content-Type' => $type });
-}
-
-sub is_example { return $examples->is_example(@_) }
+exchange(configuration => $nginx);
 
 
 my $tenant = ask(POST => $TENANTS, json => { client_name => 'X',
@@ -60,6 +42,6 @@ ask(DELETE => $tenant);
 is_example 'ConfigurationConflict', ask(PUT => $path, json => {});
 
 
-is_deeply [$examples->left], [], 'no example is left out';
+none_left();
 
 done_testing;

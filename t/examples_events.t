@@ -10,16 +10,14 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
 use Provisioning::Test::EventStream;
-use Provisioning::Test::Examples;
+use Provisioning::Test::Exchange qw(exchange is_example none_left);
 
 my %caller = (token => token());
 my ($postgres, $nginx) = gateway(http => jobs_database(''));
-my $examples = examples(events =>
-    $nginx->request(GET => '/api/provisioning/openapi.json')->json);
+exchange(events => $nginx);
 my $EVENTS = '/api/provisioning/events';
 
 sub ask { return $nginx->request(GET => "$EVENTS$_[0]", %caller) }
-sub is_example { return $examples->is_example(@_) }
 
 
 is_example 'event_list 200 empty application/json', ask('');
@@ -55,6 +53,6 @@ my $refused = wait_until('a worker that has no streams', sub {
 is_example 'EventsNotAcceptable', $refused;
 
 
-is_deeply [$examples->left], [], 'no example is left out';
+none_left();
 
 done_testing;

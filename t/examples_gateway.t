@@ -9,7 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
-use Provisioning::Test::Examples;
+use Provisioning::Test::Exchange;
 
 my $API = '/api/provisioning';
 my $TENANTS = "$API/tenants";
@@ -21,21 +21,12 @@ my ($postgres, $nginx) = gateway(
     http => 'limit_req_zone $http_limit zone=often:1m rate=1r/m;'
         . ' limit_req_status 429;',
     api  => 'client_max_body_size 10k; limit_req zone=often;');
-my $examples = examples(gateway =>
-    $nginx->request(GET => "$API/openapi.json")->json);
-
-sub ask {
-    my ($method, $path, %o) = @_;
-    return ($o{nginx} || $nginx)->request($method => $path, token => token(),
-                                          %o);
-}
+exchange(gateway => $nginx);
 
 sub create {
     my (%members) = @_;
     return ask(POST => $TENANTS, json => { client_name => 'X', %members });
 }
-
-sub is_example { return $examples->is_example(@_) }
 
 
 is_example 'health_live 200', $nginx->request(GET => "$API/health/live");
@@ -184,6 +175,6 @@ is_example 'NotReady keys',
     $keyless->request(GET => '/login/health/ready');
 
 
-is_deeply [$examples->left], [], 'no example is left out';
+none_left();
 
 done_testing;

@@ -10,7 +10,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
-use Provisioning::Test::Examples;
+use Provisioning::Test::Exchange;
 
 my $KEYS = '/api/provisioning/api-keys';
 my $ID = '0194f0c4-1d2e-7f30-8a41-6b5c4d3e2f10';
@@ -34,25 +34,8 @@ $nginx->write_file('gateway.pem', private_pem('ec256'));
 $nginx->start;
 $nginx->ready;
 
-my $examples = examples(keys =>
-    $nginx->request(GET => '/api/provisioning/openapi.json')->json);
+my $examples = exchange(keys => $nginx);
 
-sub ask {
-    my ($method, $path, %o) = @_;
-    return $nginx->request($method => $path, token => token(), %o);
-}
-
-# Sends an example of a request.
-
-sub try {
-    my ($method, $path, $name) = @_;
-    my ($type, $value) = $examples->sent($name);
-
-    return ask($method => $path, json => $value,
-        headers => { 'Content-Type' => $type });
-}
-
-sub is_example { return $examples->is_example(@_) }
 
 sub create { return ask(POST => $KEYS, json => {
     name => 'X', scopes => ['tenant:read'], @_ }) }
@@ -135,6 +118,6 @@ is_example 'jwks_get 200',
     $nginx->request(GET => '/signed/.well-known/jwks.json');
 
 
-is_deeply [$examples->left], [], 'no example is left out';
+none_left();
 
 done_testing;

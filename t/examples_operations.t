@@ -9,22 +9,15 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
-use Provisioning::Test::Examples;
+use Provisioning::Test::Exchange;
 use Provisioning::Test::Slices;
 
 my $API = '/api/provisioning';
 my $ID = '0194f0e1-7c20-7d41-8a3b-5e6f7a8b9c0d';
 
 my ($postgres, $nginx) = gateway();
-my $examples = examples(operations =>
-    $nginx->request(GET => "$API/openapi.json")->json);
+exchange(operations => $nginx);
 
-sub ask {
-    my ($method, $path, %o) = @_;
-    return $nginx->request($method => $path, token => token(), %o);
-}
-
-sub is_example { return $examples->is_example(@_) }
 
 # two tenants, of which only one can be made
 
@@ -60,6 +53,6 @@ is_example 'TooManyOperations', ask(POST => "$API/tenants/bulk",
     json => { tenants => [{ client_name => 'Acme',
         email => unique_email() }] });
 
-is_deeply [$examples->left], [], 'no example is left out';
+none_left();
 
 done_testing;

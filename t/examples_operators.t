@@ -9,7 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
-use Provisioning::Test::Examples;
+use Provisioning::Test::Exchange;
 use Provisioning::Test::Operator;
 
 # as the examples have it
@@ -19,25 +19,8 @@ $Provisioning::Test::Operator::ISSUER = 'https://operators.example/';
 my ($postgres, $nginx) = gateway(operator(
     api => 'set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;'));
 my ($partners, $audit) = map { "/api/admin/$_" } qw(partners audit);
-my $examples = examples(operators =>
-    $nginx->request(GET => '/api/admin/openapi.json')->json);
-
-sub ask {
-    my ($method, $path, %o) = @_;
-    return $nginx->request($method => $path, token => operator_token(), %o);
-}
-
-# Sends an example of a request; %o are further headers.
-
-sub try {
-    my ($method, $path, $name, %o) = @_;
-    my ($type, $value) = $examples->sent($name);
-
-    return ask($method => $path, json => $value,
-        headers => { %o, 'Content-Type' => $type });
-}
-
-sub is_example { return $examples->is_example(@_) }
+exchange(operators => $nginx, api => '/api/admin',
+    token => sub { operator_token() });
 
 
 # partners
@@ -114,6 +97,6 @@ is_example 'health_ready 200',
     $nginx->request(GET => '/api/admin/health/ready');
 
 
-is_deeply [$examples->left], [], 'no example is left out';
+none_left();
 
 done_testing;

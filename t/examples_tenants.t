@@ -9,7 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
-use Provisioning::Test::Examples;
+use Provisioning::Test::Exchange;
 
 use JSON::PP ();
 
@@ -23,26 +23,9 @@ my %acme = (client_name => 'Acme Corporation', email => 'admin@acme.example',
     industry => 'Retail', external_id => 'crm-4711');
 
 my ($postgres, $nginx) = gateway();
-my $examples = examples(tenants =>
-    $nginx->request(GET => '/api/provisioning/openapi.json')->json);
+exchange(tenants => $nginx,
+    token => sub { token(sub => 'partner-system') });
 
-sub ask {
-    my ($method, $path, %o) = @_;
-    return $nginx->request($method => $path,
-        token => token(sub => 'partner-system'), %o);
-}
-
-# Sends an example of a request.
-
-sub try {
-    my ($method, $path, $name) = @_;
-    my ($type, $value) = $examples->sent($name);
-
-    return ask($method => $path, json => $value,
-        headers => { 'Content-Type' => $type });
-}
-
-sub is_example { return $examples->is_example(@_) }
 
 sub create { return ask(POST => $TENANTS, json => {
     client_name => 'X', email => unique_email(), @_ }) }
@@ -166,6 +149,6 @@ is_example 'tenant_delete 200 deleted', ask(DELETE => $path);
 is_example 'tenant_delete 200 purged', ask(DELETE => "$path?purge=true");
 
 
-is_deeply [$examples->left], [], 'no example is left out';
+none_left();
 
 done_testing;

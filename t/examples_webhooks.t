@@ -10,7 +10,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
-use Provisioning::Test::Examples;
+use Provisioning::Test::Exchange;
 
 my $WEBHOOKS = '/api/provisioning/webhook-endpoints';
 my $DELIVERIES = '/api/provisioning/deliveries';
@@ -18,25 +18,8 @@ my $ID = '0194f0e0-6a20-7c4d-8f32-5d8e9f0a1b2c';
 
 my ($postgres, $nginx) = gateway();
 
-my $document = $nginx->request(GET => '/api/provisioning/openapi.json')->json;
-my $examples = examples(webhooks => $document);
+my $examples = exchange(webhooks => $nginx);
 
-sub ask {
-    my ($method, $path, %o) = @_;
-    return $nginx->request($method => $path, token => token(), %o);
-}
-
-# Sends an example of a request.
-
-sub try {
-    my ($method, $path, $name) = @_;
-    my ($type, $value) = $examples->sent($name);
-
-    return ask($method => $path, json => $value,
-        headers => { 'Content-Type' => $type });
-}
-
-sub is_example { return $examples->is_example(@_) }
 
 sub create { return ask(POST => $WEBHOOKS, json => {
     url => 'https://hooks.example.com/x', event_types => ['*'], @_ }) }
@@ -73,8 +56,8 @@ is_example 'event_type_list 200',
 
 # deliveries: a tenant is made as its own example has it
 
-my $tenant = $document->{paths}{'/deliveries/{delivery}'}{get}{responses}{200}
-    {content}{'application/json'}{example}{payload}{data};
+my $tenant = $examples->{document}{paths}{'/deliveries/{delivery}'}{get}
+    {responses}{200}{content}{'application/json'}{example}{payload}{data};
 ask(POST => '/api/provisioning/tenants', json => { map { $_ => $tenant->{$_} }
     qw(client_name email phone_number industry slug external_id metadata) })
     ->status == 201 or die 'no tenant';
@@ -150,6 +133,6 @@ $postgres->sql('delete from prov.webhook_endpoints');
 is_example 'SecretsUnavailable', create();
 
 
-is_deeply [$examples->left], [], 'no example is left out';
+none_left();
 
 done_testing;

@@ -5,39 +5,12 @@
  */
 
 #include "handlers/prov_handler_events.h"
-#include "base/prov_conf.h"
 
 
-/* a parameter, whose value is an ngx_uint_t; an ngx_msec_t is one, too */
-
-typedef struct {
-    const char          *name;      /* with the '=' */
-    ngx_int_t          (*read)(ngx_str_t *text, prov_conf_range_t *range,
-                               ngx_uint_t *value);
-    size_t               offset;
-    prov_conf_range_t    range;
-} prov_events_parameter_t;
-
-
-static ngx_uint_t prov_events_parameter(prov_events_conf_t *conf,
-    ngx_str_t *value);
-
-
-static prov_events_parameter_t  prov_events_parameters[] = {
-
-    { "max=", prov_conf_number_read, offsetof(prov_events_conf_t, max),
-      { 1, 100000 } },
-    { "partner_max=", prov_conf_number_read,
-      offsetof(prov_events_conf_t, partner_max), { 1, 100000 } },
-    { "heartbeat=", prov_conf_time_read,
-      offsetof(prov_events_conf_t, heartbeat), { 100, 3600 * 1000 } },
-    { "retry=", prov_conf_time_read, offsetof(prov_events_conf_t, retry),
-      { 0, 3600 * 1000 } },
-    { "interval=", prov_conf_time_read,
-      offsetof(prov_events_conf_t, interval), { 100, 3600 * 1000 } },
-
-    { NULL, NULL, 0, { 0, 0 } }
-};
+static ngx_int_t prov_events_number(ngx_str_t *value, const char *name,
+    ngx_uint_t *number);
+static ngx_int_t prov_events_time(ngx_str_t *value, const char *name,
+    ngx_int_t min, ngx_msec_t *time);
 
 
 prov_events_conf_t *
@@ -87,7 +60,28 @@ prov_events_directive(ngx_conf_t *cf, prov_events_conf_t *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (prov_events_parameter(conf, &value[i])) {
+        if (prov_events_number(&value[i], "max=", &conf->max) == NGX_OK
+            || prov_events_number(&value[i], "partner_max=",
+                                  &conf->partner_max)
+               == NGX_OK
+            || prov_events_time(&value[i], "heartbeat=", 100,
+                                &conf->heartbeat)
+               == NGX_OK
+            || prov_events_time(&value[i], "retry=", 0, &conf->retry)
+               == NGX_OK
+            || prov_events_time(&value[i], "interval=", 100, &conf->interval)
+               == NGX_OK)
+        {
+            continue;
+        }
+
+        if (value[i].len > sizeof("database=") - 1
+            && ngx_strncmp(value[i].data, "database=",
+                           sizeof("database=") - 1)
+               == 0)
+        {
+            conf->database.data = value[i].data + sizeof("database=") - 1;
+            conf->database.len = value[i].len - (sizeof("database=") - 1);
             continue;
         }
 
@@ -105,28 +99,55 @@ prov_events_directive(ngx_conf_t *cf, prov_events_conf_t *conf)
 }
 
 
-/* Whether it is one, with a value that it may have. */
-
-static ngx_uint_t
-prov_events_parameter(prov_events_conf_t *conf, ngx_str_t *value)
+static ngx_int_t
+prov_events_number(ngx_str_t *value, const char *name, ngx_uint_t *number)
 {
-    ngx_str_t                 text;
-    prov_events_parameter_t  *p;
+    size_t     len;
+    ngx_int_t  n;
 
-    for (p = prov_events_parameters; p->name; p++) {
-        if (prov_conf_named(value, p->name, &text)) {
-            return p->read(&text, &p->range,
-                           (ngx_uint_t *) ((char *) conf + p->offset))
-                   == NGX_OK;
-        }
+    len = ngx_strlen(name);
+
+    if (value->len <= len || ngx_strncmp(value->data, name, len) != 0) {
+        return NGX_DECLINED;
     }
 
-    if (prov_conf_named(value, "database=", &text) && text.len) {
-        conf->database = text;
-        return 1;
+    n = ngx_atoi(value->data + len, value->len - len);
+
+    if (n < 1 || n > 100000) {
+        return NGX_DECLINED;
     }
 
-    return 0;
+    *number = n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+prov_events_time(ngx_str_t *value, const char *name, ngx_int_t min,
+    ngx_msec_t *time)
+{
+    size_t     len;
+    ngx_int_t  ms;
+    ngx_str_t  text;
+
+    len = ngx_strlen(name);
+
+    if (value->len <= len || ngx_strncmp(value->data, name, len) != 0) {
+        return NGX_DECLINED;
+    }
+
+    text.data = value->data + len;
+    text.len = value->len - len;
+    ms = ngx_parse_time(&text, 0);
+
+    if (ms < min || ms > 3600000) {
+        return NGX_DECLINED;
+    }
+
+    *time = ms;
+
+    return NGX_OK;
 }
 
 

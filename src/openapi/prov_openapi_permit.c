@@ -8,6 +8,7 @@
 
 static ngx_uint_t prov_openapi_permit(prov_openapi_api_t *api,
     ngx_uint_t permission, ngx_str_t *roles, ngx_uint_t n);
+static void *prov_openapi_named(ngx_array_t *sorted, ngx_str_t *name);
 static prov_openapi_role_t *prov_openapi_permit_role(prov_openapi_api_t *api,
     ngx_str_t *name);
 
@@ -69,23 +70,45 @@ prov_openapi_permit(prov_openapi_api_t *api, ngx_uint_t permission,
 static prov_openapi_role_t *
 prov_openapi_permit_role(prov_openapi_api_t *api, ngx_str_t *name)
 {
-    ngx_int_t             rc;
-    ngx_uint_t            low, high, middle;
-    prov_openapi_role_t  *role;
+    return prov_openapi_named(&api->roles, name);
+}
 
-    role = api->roles.elts;
+
+/* The number of a permission; PROV_OPENAPI_PUBLIC when there is no such. */
+
+ngx_uint_t
+prov_openapi_permission(prov_openapi_api_t *api, ngx_str_t *name)
+{
+    ngx_str_t  *found;
+
+    found = prov_openapi_named(&api->permissions, name);
+
+    return found ? (ngx_uint_t) (found - (ngx_str_t *) api->permissions.elts)
+                 : PROV_OPENAPI_PUBLIC;
+}
+
+
+/* Among structures that have their name first, in the order of the names. */
+
+static void *
+prov_openapi_named(ngx_array_t *sorted, ngx_str_t *name)
+{
+    u_char      *found;
+    ngx_int_t    rc;
+    ngx_uint_t   low, high, middle;
 
     low = 0;
-    high = api->roles.nelts;
+    high = sorted->nelts;
 
     while (low < high) {
 
         middle = low + (high - low) / 2;
+        found = (u_char *) sorted->elts + middle * sorted->size;
 
-        rc = prov_openapi_compare(name, &role[middle].name);
+        rc = prov_openapi_compare(name, (ngx_str_t *) found);
 
         if (rc == 0) {
-            return &role[middle];
+            return found;
         }
 
         if (rc < 0) {
@@ -97,42 +120,6 @@ prov_openapi_permit_role(prov_openapi_api_t *api, ngx_str_t *name)
     }
 
     return NULL;
-}
-
-
-/* The number of a permission; PROV_OPENAPI_PUBLIC when there is no such. */
-
-ngx_uint_t
-prov_openapi_permission(prov_openapi_api_t *api, ngx_str_t *name)
-{
-    ngx_int_t    rc;
-    ngx_str_t   *names;
-    ngx_uint_t   low, high, middle;
-
-    names = api->permissions.elts;
-
-    low = 0;
-    high = api->permissions.nelts;
-
-    while (low < high) {
-
-        middle = low + (high - low) / 2;
-
-        rc = prov_openapi_compare(name, &names[middle]);
-
-        if (rc == 0) {
-            return middle;
-        }
-
-        if (rc < 0) {
-            high = middle;
-
-        } else {
-            low = middle + 1;
-        }
-    }
-
-    return PROV_OPENAPI_PUBLIC;
 }
 
 

@@ -298,6 +298,12 @@ prov_request_service_t *prov_request_service(ngx_conf_t *cf,
     prov_request_handler_t *handlers);
 ngx_int_t prov_request_publish(ngx_conf_t *cf, prov_request_conf_t *conf);
 
+/* a function behind what enters, whose names are the two "%V" of format;
+   NULL: nothing else is in the statement */
+ngx_int_t prov_service_statement(ngx_conf_t *cf,
+    prov_request_service_t *service, const char *format, ngx_str_t *function,
+    ngx_uint_t *statement);
+
 /* prov_request_ctx.c: what is known of a request */
 prov_request_ctx_t *prov_request_ctx(ngx_http_request_t *r);
 prov_request_ctx_t *prov_request_ctx_find(ngx_http_request_t *r);

@@ -24,13 +24,9 @@ static prov_request_handler_t *prov_service_handler(ngx_conf_t *cf,
     prov_request_service_t *service, prov_openapi_operation_t *op,
     prov_request_handler_t *handlers, ngx_str_t *name);
 static prov_db_class_e prov_service_class(prov_openapi_operation_t *op);
-static ngx_int_t prov_service_statement(ngx_conf_t *cf,
-    prov_request_service_t *service, ngx_str_t *function,
+static ngx_int_t prov_service_apart(ngx_conf_t *cf,
+    prov_request_service_t *service, const char *name,
     ngx_uint_t *statement);
-static ngx_int_t prov_service_refusal(ngx_conf_t *cf,
-    prov_request_service_t *service);
-static ngx_int_t prov_service_attempts(ngx_conf_t *cf,
-    prov_request_service_t *service);
 static ngx_int_t prov_service_ready(ngx_conf_t *cf,
     prov_request_service_t *service);
 static ngx_int_t prov_publish_servers(ngx_conf_t *cf,
@@ -82,12 +78,14 @@ prov_request_service(ngx_conf_t *cf, prov_openapi_api_t *api,
         }
     }
 
-    if (prov_service_statement(cf, service, &outcome, &service->outcome)
+    if (prov_service_statement(cf, service, NULL, &outcome, &service->outcome)
         != NGX_OK
-        || prov_service_statement(cf, service, &token, &service->token)
+        || prov_service_statement(cf, service, NULL, &token, &service->token)
            != NGX_OK
-        || prov_service_refusal(cf, service) != NGX_OK
-        || prov_service_attempts(cf, service) != NGX_OK
+        || prov_service_apart(cf, service, "refusal", &service->refusal)
+           != NGX_OK
+        || prov_service_apart(cf, service, "attempts", &service->attempts)
+           != NGX_OK
         || prov_service_ready(cf, service) != NGX_OK)
     {
         return NULL;
@@ -118,7 +116,8 @@ prov_service_call(ngx_conf_t *cf, prov_request_service_t *service,
         call->live = prov_service_handler(cf, service, op, handlers, &op->live);
 
         if (call->live == NULL
-            || prov_service_statement(cf, service, &events, &service->events)
+            || prov_service_statement(cf, service, NULL, &events,
+                                      &service->events)
                != NGX_OK)
         {
             return NGX_ERROR;
@@ -127,7 +126,7 @@ prov_service_call(ngx_conf_t *cf, prov_request_service_t *service,
 
     if (op->handler.len == 0) {
         return prov_request_function(cf->pool, op, &function) == NGX_OK
-               ? prov_service_statement(cf, service, &function,
+               ? prov_service_statement(cf, service, NULL, &function,
                                         &call->statement)
                : NGX_ERROR;
     }
@@ -211,20 +210,24 @@ prov_service_class(prov_openapi_operation_t *op)
  * been checked by the loader.
  */
 
-static ngx_int_t
+ngx_int_t
 prov_service_statement(ngx_conf_t *cf, prov_request_service_t *service,
-    ngx_str_t *function, ngx_uint_t *statement)
+    const char *format, ngx_str_t *function, ngx_uint_t *statement)
 {
     ngx_int_t   n;
     ngx_str_t  *enter, text;
 
-    static const char  format[] =
+    static const char  plain[] =
         "select r.status, r.body, r.headers from prov.%V($1) e "
         "left join lateral %V r on true";
 
     enter = &service->api->enter;
 
-    text.data = ngx_pnalloc(cf->pool, sizeof(format) + enter->len
+    if (format == NULL) {
+        format = plain;
+    }
+
+    text.data = ngx_pnalloc(cf->pool, ngx_strlen(format) + enter->len
                                       + function->len);
     if (text.data == NULL) {
         return NGX_ERROR;
@@ -243,43 +246,31 @@ prov_service_statement(ngx_conf_t *cf, prov_request_service_t *service,
 }
 
 
-/* prov.refusal() is asked without prov.enter(), which has returned no row. */
+/*
+ * What is asked without prov.enter(): prov.refusal() when that has returned no
+ * row, prov.attempts() and prov.ready() for nobody in particular.
+ */
 
 static ngx_int_t
-prov_service_refusal(ngx_conf_t *cf, prov_request_service_t *service)
+prov_service_apart(ngx_conf_t *cf, prov_request_service_t *service,
+    const char *name, ngx_uint_t *statement)
 {
-    ngx_int_t  n;
+    u_char      text[128];
+    ngx_int_t   n;
+    ngx_str_t   whole;
 
-    static ngx_str_t  text = ngx_string("select r.status, r.body, r.headers "
-                                        "from prov.refusal($1, $2, $3) r");
+    whole.data = text;
+    whole.len = ngx_snprintf(text, sizeof(text),
+                             "select r.status, r.body, r.headers "
+                             "from prov.%s($1, $2, $3) r", name)
+                - text;
 
-    n = prov_db_statement(service->db, &text);
+    n = prov_db_statement(service->db, &whole);
     if (n == NGX_ERROR) {
         return NGX_ERROR;
     }
 
-    service->refusal = n;
-
-    return NGX_OK;
-}
-
-
-/* prov.attempts() works for nobody in particular. */
-
-static ngx_int_t
-prov_service_attempts(ngx_conf_t *cf, prov_request_service_t *service)
-{
-    ngx_int_t  n;
-
-    static ngx_str_t  text = ngx_string("select r.status, r.body, r.headers "
-                                        "from prov.attempts($1, $2, $3) r");
-
-    n = prov_db_statement(service->db, &text);
-    if (n == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    service->attempts = n;
+    *statement = n;
 
     return NGX_OK;
 }
@@ -291,20 +282,13 @@ static ngx_int_t
 prov_service_ready(ngx_conf_t *cf, prov_request_service_t *service)
 {
     json_t                    *list, *inventory;
-    ngx_int_t                  n;
     ngx_uint_t                 i;
     prov_openapi_api_t        *api;
     prov_openapi_operation_t  *op;
 
-    static ngx_str_t  text = ngx_string("select r.status, r.body, r.headers "
-                                        "from prov.ready($1, $2, $3) r");
-
-    n = prov_db_statement(service->db, &text);
-    if (n == NGX_ERROR) {
+    if (prov_service_apart(cf, service, "ready", &service->ready) != NGX_OK) {
         return NGX_ERROR;
     }
-
-    service->ready = n;
 
     api = service->api;
     op = api->operations.elts;

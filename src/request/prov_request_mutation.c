@@ -26,9 +26,6 @@ static ngx_int_t prov_mutation_declared(ngx_conf_t *cf,
     prov_request_call_t *call);
 static prov_mutation_parameter_t *prov_mutation_parameter(
     prov_openapi_parameter_t *param);
-static ngx_int_t prov_mutation_statement(ngx_conf_t *cf,
-    prov_request_service_t *service, const char *format, size_t len,
-    ngx_str_t *call, ngx_uint_t *statement);
 static ngx_int_t prov_mutation_call(ngx_pool_t *pool,
     prov_openapi_operation_t *op, const char *format, size_t len,
     ngx_str_t *call);
@@ -74,11 +71,6 @@ static const char  prov_mutation_keyed[] =
     "coalesce(b.status, r.status), coalesce(b.body, r.body), "
     "coalesce(b.headers, r.headers)) f on true";
 
-static const char  prov_mutation_tried[] =
-    "select r.status, r.body, r.headers from prov.%V($1) e "
-    "left join lateral %V r on true";
-
-
 /* the operation's function, called by itself or by one of ours */
 
 static const char  prov_mutation_plain[] = "%V.%V(e.ctx, $2, $3)";
@@ -112,9 +104,8 @@ prov_request_mutation(ngx_conf_t *cf, prov_request_service_t *service,
 
     if ((call->takes & PROV_REQUEST_TAKES_KEY)
         && (prov_request_function(cf->pool, op, &function) != NGX_OK
-            || prov_mutation_statement(cf, service, prov_mutation_keyed,
-                                       sizeof(prov_mutation_keyed),
-                                       &function, &call->keyed)
+            || prov_service_statement(cf, service, prov_mutation_keyed,
+                                      &function, &call->keyed)
                != NGX_OK))
     {
         return NGX_ERROR;
@@ -124,9 +115,8 @@ prov_request_mutation(ngx_conf_t *cf, prov_request_service_t *service,
         && (prov_mutation_call(cf->pool, op, prov_mutation_dry_run,
                                sizeof(prov_mutation_dry_run), &function)
             != NGX_OK
-            || prov_mutation_statement(cf, service, prov_mutation_tried,
-                                       sizeof(prov_mutation_tried),
-                                       &function, &call->dry_run)
+            || prov_service_statement(cf, service, NULL, &function,
+                                      &call->dry_run)
                != NGX_OK))
     {
         return NGX_ERROR;
@@ -230,33 +220,6 @@ prov_mutation_call(ngx_pool_t *pool, prov_openapi_operation_t *op,
 
     call->len = ngx_sprintf(call->data, format, &op->api->schema, &op->id)
                 - call->data;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-prov_mutation_statement(ngx_conf_t *cf, prov_request_service_t *service,
-    const char *format, size_t len, ngx_str_t *call, ngx_uint_t *statement)
-{
-    ngx_int_t   n;
-    ngx_str_t  *enter, text;
-
-    enter = &service->api->enter;
-
-    text.data = ngx_pnalloc(cf->pool, len + enter->len + call->len);
-    if (text.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    text.len = ngx_sprintf(text.data, format, enter, call) - text.data;
-
-    n = prov_db_statement(service->db, &text);
-    if (n == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    *statement = n;
 
     return NGX_OK;
 }

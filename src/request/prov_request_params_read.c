@@ -24,7 +24,11 @@ static ngx_int_t prov_params_set(prov_params_t *p,
     prov_openapi_parameter_t *param, ngx_str_t *key, ngx_str_t *value);
 static ngx_int_t prov_params_append(prov_params_t *p,
     prov_openapi_parameter_t *param, ngx_str_t *value);
+static prov_openapi_parameter_t *prov_params_next(prov_params_t *p,
+    prov_openapi_parameter_t *param, prov_openapi_in_e in);
 static json_t **prov_params_value(prov_params_t *p,
+    prov_openapi_parameter_t *param);
+static ngx_int_t prov_params_repeated(prov_params_t *p,
     prov_openapi_parameter_t *param);
 
 
@@ -154,8 +158,7 @@ prov_params_list(prov_params_t *p, prov_openapi_parameter_t *param,
     ngx_str_t   item;
 
     if (*prov_params_value(p, param)) {
-        return prov_params_wrong(p, param->in, &param->name, "repeated",
-                                 "is given more than once");
+        return prov_params_repeated(p, param);
     }
 
     for ( /* void */ ; start <= last; start = end + 1) {
@@ -182,28 +185,21 @@ prov_params_headers(prov_params_t *p)
     u_char                    *name;
     ngx_int_t                  rc;
     ngx_str_t                  value;
-    ngx_uint_t                 i;
     prov_openapi_parameter_t  *param;
 
-    param = p->ctx->operation->parameters.elts;
+    param = NULL;
 
-    for (i = p->ctx->operation->npath;
-         i < p->ctx->operation->parameters.nelts;
-         i++)
-    {
-        if (param[i].in != PROV_OPENAPI_HEADER) {
-            continue;
-        }
+    while ((param = prov_params_next(p, param, PROV_OPENAPI_HEADER))) {
 
-        name = ngx_pnalloc(p->request->pool, param[i].name.len);
+        name = ngx_pnalloc(p->request->pool, param->name.len);
         if (name == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_strlow(name, param[i].name.data, param[i].name.len);
+        ngx_strlow(name, param->name.data, param->name.len);
 
         rc = prov_request_header_whole(p->request, (char *) name,
-                                       param[i].name.len, &value);
+                                       param->name.len, &value);
 
         if (rc == NGX_DECLINED) {
             continue;
@@ -214,11 +210,11 @@ prov_params_headers(prov_params_t *p)
         }
 
         if (!prov_value_utf8(&value)) {
-            rc = prov_params_wrong(p, PROV_OPENAPI_HEADER, &param[i].name,
+            rc = prov_params_wrong(p, PROV_OPENAPI_HEADER, &param->name,
                                    "encoding", "is not UTF-8");
 
         } else {
-            rc = prov_params_set(p, &param[i], NULL, &value);
+            rc = prov_params_set(p, param, NULL, &value);
         }
 
         if (rc != NGX_OK) {
@@ -236,30 +232,23 @@ static prov_openapi_parameter_t *
 prov_params_find(prov_params_t *p, ngx_str_t *name, ngx_str_t *key)
 {
     size_t                     len;
-    ngx_uint_t                 i;
     prov_openapi_parameter_t  *param;
 
-    param = p->ctx->operation->parameters.elts;
+    param = NULL;
 
-    for (i = p->ctx->operation->npath;
-         i < p->ctx->operation->parameters.nelts;
-         i++)
-    {
-        if (param[i].in != PROV_OPENAPI_QUERY) {
-            continue;
-        }
+    while ((param = prov_params_next(p, param, PROV_OPENAPI_QUERY))) {
 
-        len = param[i].name.len;
+        len = param->name.len;
 
         if (name->len < len
-            || ngx_strncmp(name->data, param[i].name.data, len) != 0)
+            || ngx_strncmp(name->data, param->name.data, len) != 0)
         {
             continue;
         }
 
-        if (!param[i].deep) {
+        if (!param->deep) {
             if (name->len == len) {
-                return &param[i];
+                return param;
             }
 
             continue;
@@ -270,7 +259,7 @@ prov_params_find(prov_params_t *p, ngx_str_t *name, ngx_str_t *key)
         {
             key->data = name->data + len + 1;
             key->len = name->len - len - 2;
-            return &param[i];
+            return param;
         }
     }
 
@@ -293,8 +282,7 @@ prov_params_set(prov_params_t *p, prov_openapi_parameter_t *param,
     if (key == NULL) {
 
         if (*object) {
-            return prov_params_wrong(p, param->in, &param->name, "repeated",
-                                     "is given more than once");
+            return prov_params_repeated(p, param);
         }
 
         *object = prov_value_read(param->types, value);
@@ -311,8 +299,7 @@ prov_params_set(prov_params_t *p, prov_openapi_parameter_t *param,
     }
 
     if (json_object_getn(*object, (char *) key->data, key->len)) {
-        return prov_params_wrong(p, param->in, &param->name, "repeated",
-                                 "is given more than once");
+        return prov_params_repeated(p, param);
     }
 
     return json_object_setn_new(*object, (char *) key->data, key->len,
@@ -350,6 +337,27 @@ prov_params_append(prov_params_t *p, prov_openapi_parameter_t *param,
 }
 
 
+/* Of those that stand there, the one after this one; NULL: the first. */
+
+static prov_openapi_parameter_t *
+prov_params_next(prov_params_t *p, prov_openapi_parameter_t *param,
+    prov_openapi_in_e in)
+{
+    prov_openapi_parameter_t  *first, *last;
+
+    first = p->ctx->operation->parameters.elts;
+    last = first + p->ctx->operation->parameters.nelts;
+
+    param = param ? param + 1 : first + p->ctx->operation->npath;
+
+    while (param < last && param->in != in) {
+        param++;
+    }
+
+    return param < last ? param : NULL;
+}
+
+
 /* where the parameter's value is or will be */
 
 static json_t **
@@ -360,6 +368,14 @@ prov_params_value(prov_params_t *p, prov_openapi_parameter_t *param)
     first = p->ctx->operation->parameters.elts;
 
     return &p->values[param - first];
+}
+
+
+static ngx_int_t
+prov_params_repeated(prov_params_t *p, prov_openapi_parameter_t *param)
+{
+    return prov_params_wrong(p, param->in, &param->name, "repeated",
+                             "is given more than once");
 }
 
 

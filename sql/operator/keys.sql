@@ -14,7 +14,6 @@ declare
         order by 1);
     expires_at constant timestamptz := input ->> 'expires_at';
     allow      cidr[];
-    wrong      text;
     key        json;
 begin
     if not exists (select from prov.partners p where p.id = owner) then
@@ -23,21 +22,10 @@ begin
         return;
     end if;
 
-    if expires_at <= now() then
-        status := 422;
-        body := json_build_object('code', 'expires_at_past',
-            'detail', 'expires_at must be in the future.');
-        return;
-    end if;
+    select g.allow, g.status, g.body into allow, status, body
+    from prov.api_key_given(input) g;
 
-    select i.allow, i.wrong into allow, wrong
-    from prov.api_key_ips(input -> 'ip_allow') i;
-
-    if allow is null then
-        status := 422;
-        body := json_build_object('code', 'ip_allow_invalid',
-            'detail', 'ip_allow must have addresses, or networks without '
-                      'bits behind the prefix.', 'value', wrong);
+    if status is not null then
         return;
     end if;
 

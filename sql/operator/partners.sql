@@ -68,39 +68,33 @@ create or replace function operator.partner_list(ctx jsonb, params jsonb,
     language plpgsql stable security definer
 as $$
 declare
-    size   constant int := least(greatest(
-        coalesce((params ->> 'limit')::numeric::int, 25), 1), 100);
     wanted constant text := params ->> 'status';
     start  constant text := lower(params ->> 'q');
-    moment timestamptz := 'infinity';
-    first  uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
     items  text[] := '{}';
     next   text;
+    page   record;
     row    record;
 begin
-    if params ->> 'cursor' is not null then
-        select c.moment, c.id into moment, first
-        from prov.cursor_read('pn1', params ->> 'cursor') c;
+    page := prov.list_begin('pn1', params);
 
-        if moment is null then
-            status := 400;
-            body := prov.list_invalid_cursor();
-            return;
-        end if;
+    if page.moment is null then
+        status := 400;
+        body := prov.list_invalid_cursor();
+        return;
     end if;
 
     for row in
         select p.created_at, p.id, prov.partner_json(p, q.quota)::text as item
         from prov.partners p
         left join prov.quotas q on q.id = p.id
-        where (p.created_at, p.id) <= (moment, first)
+        where (p.created_at, p.id) <= (page.moment, page.id)
             and (wanted is null or p.status = wanted)
             and (start is null or starts_with(p.slug, start)
                  or starts_with(lower(p.name), start))
         order by p.created_at desc, p.id desc
-        limit size + 1
+        limit page.size + 1
     loop
-        if cardinality(items) = size then
+        if cardinality(items) = page.size then
             next := prov.cursor_write('pn1', row.created_at, row.id);
             exit;
         end if;
@@ -113,7 +107,7 @@ begin
 
     if next is not null then
         headers := prov.list_link((ctx ->> 'base') || '/partners', params,
-            size, next);
+            page.size, next);
     end if;
 end
 $$;

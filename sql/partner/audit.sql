@@ -6,27 +6,22 @@ create or replace function partner.audit_list(ctx jsonb, params jsonb,
     language plpgsql stable security definer
 as $$
 declare
-    size   constant int := least(greatest(
-        coalesce((params ->> 'limit')::numeric::int, 25), 1), 100);
-    moment timestamptz := 'infinity';
-    first  uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
     items  text[] := '{}';
     next   text;
+    begins record;
     page   record;
 begin
-    if params ->> 'cursor' is not null then
-        select c.moment, c.id into moment, first
-        from prov.cursor_read('au1', params ->> 'cursor') c;
+    begins := prov.list_begin('au1', params);
 
-        if moment is null then
-            status := 400;
-            body := prov.list_invalid_cursor();
-            return;
-        end if;
+    if begins.moment is null then
+        status := 400;
+        body := prov.list_invalid_cursor();
+        return;
     end if;
 
     select * into page
-    from prov.audit_page(params, moment, first, size);
+    from prov.audit_page(params, begins.moment, begins.id,
+        begins.size);
 
     select array_agg(prov.audit_json(a, d, false)::text
                      order by a.at desc, a.mutation desc) into items
@@ -38,7 +33,7 @@ begin
         next := prov.cursor_write('au1', page.moment, page.id);
         headers := jsonb_build_object('Link', format(
             '<%s/audit?%slimit=%s&cursor=%s>; rel="next"', ctx ->> 'base',
-            prov.audit_query(params), size, next));
+            prov.audit_query(params), begins.size, next));
     end if;
 
     status := 200;

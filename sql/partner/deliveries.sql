@@ -33,19 +33,12 @@ declare
     event constant uuid := prov.uuid7_beside((ctx ->> 'id')::uuid);
     j     prov.jobs;
 begin
-    was := prov.webhook_find(params);
+    was := prov.webhook_find_active(params);
     w := was.endpoint;
     status := was.status;
     body := was.body;
 
     if status is not null then
-        return;
-    end if;
-
-    if w.status <> 'active' then
-        status := 409;
-        body := json_build_object('code', 'webhook_disabled', 'detail',
-            'The webhook endpoint is disabled: enable it first.');
         return;
     end if;
 
@@ -89,19 +82,12 @@ declare
     n      int;
     missed int;
 begin
-    was := prov.webhook_find(params);
+    was := prov.webhook_find_active(params);
     w := was.endpoint;
     status := was.status;
     body := was.body;
 
     if status is not null then
-        return;
-    end if;
-
-    if w.status <> 'active' then
-        status := 409;
-        body := json_build_object('code', 'webhook_disabled', 'detail',
-            'The webhook endpoint is disabled: enable it first.');
         return;
     end if;
 
@@ -165,25 +151,19 @@ create or replace function partner.delivery_list(ctx jsonb, params jsonb,
     language plpgsql stable security definer
 as $$
 declare
-    size   constant int := least(greatest(
-        coalesce((params ->> 'limit')::numeric::int, 25), 1), 100);
     filter constant jsonb := params - '{limit,cursor}'::text[];
     queues uuid[];
-    moment timestamptz := 'infinity';
-    first  uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+    begins record;
     page   record;
     items  text[];
     next   text;
 begin
-    if params ->> 'cursor' is not null then
-        select c.moment, c.id into moment, first
-        from prov.cursor_read('de1', params ->> 'cursor') c;
+    begins := prov.list_begin('de1', params);
 
-        if moment is null then
-            status := 400;
-            body := prov.list_invalid_cursor();
-            return;
-        end if;
+    if begins.moment is null then
+        status := 400;
+        body := prov.list_invalid_cursor();
+        return;
     end if;
 
     -- those of one that was deleted are found by its id only
@@ -192,7 +172,8 @@ begin
         then array[(filter ->> 'webhook_endpoint')::uuid]
         else array(select w.id from prov.webhook_endpoints w) end;
 
-    page := prov.delivery_page(filter, queues, moment, first, size);
+    page := prov.delivery_page(filter, queues, begins.moment, begins.id,
+        begins.size);
 
     items := array(
         select prov.delivery_json(j)::text
@@ -206,7 +187,7 @@ begin
         next := prov.cursor_write('de1', page.moment, page.id);
         headers := jsonb_build_object('Link', format(
             '<%s/deliveries?%slimit=%s&cursor=%s>; rel="next"',
-            ctx ->> 'base', prov.audit_query(filter), size, next));
+            ctx ->> 'base', prov.audit_query(filter), begins.size, next));
     end if;
 
     body := prov.list_page(items, next);

@@ -17,7 +17,6 @@ declare
     expires_at constant timestamptz := input ->> 'expires_at';
     beyond     constant text[] := prov.api_key_beyond(ctx, scopes);
     allow      cidr[];
-    wrong      text;
     key        json;
 begin
     if beyond <> '{}' then
@@ -28,21 +27,10 @@ begin
         return;
     end if;
 
-    if expires_at <= now() then
-        status := 422;
-        body := json_build_object('code', 'expires_at_past',
-            'detail', 'expires_at must be in the future.');
-        return;
-    end if;
+    select g.allow, g.status, g.body into allow, status, body
+    from prov.api_key_given(input) g;
 
-    select i.allow, i.wrong into allow, wrong
-    from prov.api_key_ips(input -> 'ip_allow') i;
-
-    if allow is null then
-        status := 422;
-        body := json_build_object('code', 'ip_allow_invalid',
-            'detail', 'ip_allow must have addresses, or networks without '
-                      'bits behind the prefix.', 'value', wrong);
+    if status is not null then
         return;
     end if;
 
@@ -79,33 +67,27 @@ create or replace function partner.api_key_list(ctx jsonb, params jsonb,
     language plpgsql stable security definer
 as $$
 declare
-    size   constant int := least(greatest(
-        coalesce((params ->> 'limit')::numeric::int, 25), 1), 100);
-    moment timestamptz := 'infinity';
-    first  uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
     items  text[] := '{}';
     next   text;
+    page   record;
     row    record;
 begin
-    if params ->> 'cursor' is not null then
-        select c.moment, c.id into moment, first
-        from prov.cursor_read('ak1', params ->> 'cursor') c;
+    page := prov.list_begin('ak1', params);
 
-        if moment is null then
-            status := 400;
-            body := prov.list_invalid_cursor();
-            return;
-        end if;
+    if page.moment is null then
+        status := 400;
+        body := prov.list_invalid_cursor();
+        return;
     end if;
 
     for row in
         select k.created_at, k.id, prov.api_key_json(k)::text as item
         from prov.api_keys k
-        where (k.created_at, k.id) <= (moment, first)
+        where (k.created_at, k.id) <= (page.moment, page.id)
         order by k.created_at desc, k.id desc
-        limit size + 1
+        limit page.size + 1
     loop
-        if cardinality(items) = size then
+        if cardinality(items) = page.size then
             next := prov.cursor_write('ak1', row.created_at, row.id);
             exit;
         end if;
@@ -119,7 +101,7 @@ begin
     if next is not null then
         headers := jsonb_build_object('Link', format(
             '<%s/api-keys?limit=%s&cursor=%s>; rel="next"',
-            ctx ->> 'base', size, next));
+            ctx ->> 'base', page.size, next));
     end if;
 end
 $$;
@@ -159,7 +141,6 @@ declare
     k     prov.api_keys;
     old   json;
     allow cidr[];
-    wrong text;
 begin
     select c.status, c.body into status, body
     from prov.api_key_change(ctx, params, true) c;
@@ -172,14 +153,10 @@ begin
     from prov.api_keys a
     where a.id = (params ->> 'api_key')::uuid;
 
-    select i.allow, i.wrong into allow, wrong
-    from prov.api_key_ips(input -> 'ip_allow') i;
+    select g.allow, g.status, g.body into allow, status, body
+    from prov.api_key_given(input) g;
 
-    if allow is null then
-        status := 422;
-        body := json_build_object('code', 'ip_allow_invalid',
-            'detail', 'ip_allow must have addresses, or networks without '
-                      'bits behind the prefix.', 'value', wrong);
+    if status is not null then
         return;
     end if;
 

@@ -67,33 +67,27 @@ create or replace function partner.webhook_list(ctx jsonb, params jsonb,
     language plpgsql stable security definer
 as $$
 declare
-    size   constant int := least(greatest(
-        coalesce((params ->> 'limit')::numeric::int, 25), 1), 100);
-    moment timestamptz := 'infinity';
-    first  uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
     items  text[] := '{}';
     next   text;
+    page   record;
     row    record;
 begin
-    if params ->> 'cursor' is not null then
-        select c.moment, c.id into moment, first
-        from prov.cursor_read('we1', params ->> 'cursor') c;
+    page := prov.list_begin('we1', params);
 
-        if moment is null then
-            status := 400;
-            body := prov.list_invalid_cursor();
-            return;
-        end if;
+    if page.moment is null then
+        status := 400;
+        body := prov.list_invalid_cursor();
+        return;
     end if;
 
     for row in
         select w.created_at, w.id, prov.webhook_json(w)::text as item
         from prov.webhook_endpoints w
-        where (w.created_at, w.id) <= (moment, first)
+        where (w.created_at, w.id) <= (page.moment, page.id)
         order by w.created_at desc, w.id desc
-        limit size + 1
+        limit page.size + 1
     loop
-        if cardinality(items) = size then
+        if cardinality(items) = page.size then
             next := prov.cursor_write('we1', row.created_at, row.id);
             exit;
         end if;
@@ -107,7 +101,7 @@ begin
     if next is not null then
         headers := jsonb_build_object('Link', format(
             '<%s/webhook-endpoints?limit=%s&cursor=%s>; rel="next"',
-            ctx ->> 'base', size, next));
+            ctx ->> 'base', page.size, next));
     end if;
 end
 $$;
@@ -179,12 +173,8 @@ begin
     where e.id = (params ->> 'webhook_endpoint')::uuid
     returning * into w;
 
-    status := 200;
-    body := prov.webhook_json(w);
-    headers := jsonb_build_object('ETag', prov.etag(w.version));
-
-    perform prov.record(ctx, 'webhook_endpoint', w.id, null, status,
-        prov.webhook_json(was.endpoint), body, headers);
+    select c.status, c.body, c.headers into status, body, headers
+    from prov.webhook_changed(ctx, was.endpoint, w) c;
 end
 $$;
 
@@ -246,12 +236,8 @@ begin
     where e.id = (params ->> 'webhook_endpoint')::uuid
     returning * into w;
 
-    status := 200;
-    body := prov.webhook_json(w);
-    headers := jsonb_build_object('ETag', prov.etag(w.version));
-
-    perform prov.record(ctx, 'webhook_endpoint', w.id, null, status,
-        prov.webhook_json(was.endpoint), body, headers);
+    select c.status, c.body, c.headers into status, body, headers
+    from prov.webhook_changed(ctx, was.endpoint, w) c;
 end
 $$;
 
@@ -285,12 +271,8 @@ begin
     where e.id = (params ->> 'webhook_endpoint')::uuid
     returning * into w;
 
-    status := 200;
-    body := prov.webhook_json(w);
-    headers := jsonb_build_object('ETag', prov.etag(w.version));
-
-    perform prov.record(ctx, 'webhook_endpoint', w.id, null, status,
-        prov.webhook_json(was.endpoint), body, headers);
+    select c.status, c.body, c.headers into status, body, headers
+    from prov.webhook_changed(ctx, was.endpoint, w) c;
 end
 $$;
 

@@ -108,6 +108,37 @@ comment on function prov.api_key_ips(jsonb) is
     'A list of networks as such; or the first of them that is none.';
 
 
+create or replace function prov.api_key_given(input jsonb, out allow cidr[],
+        out status int, out body json)
+    language plpgsql stable
+as $$
+declare
+    wrong text;
+begin
+    if (input ->> 'expires_at')::timestamptz <= now() then
+        status := 422;
+        body := json_build_object('code', 'expires_at_past',
+            'detail', 'expires_at must be in the future.');
+        return;
+    end if;
+
+    select i.allow, i.wrong into allow, wrong
+    from prov.api_key_ips(input -> 'ip_allow') i;
+
+    if allow is null then
+        status := 422;
+        body := json_build_object('code', 'ip_allow_invalid',
+            'detail', 'ip_allow must have addresses, or networks without '
+                      'bits behind the prefix.', 'value', wrong);
+    end if;
+end
+$$;
+
+comment on function prov.api_key_given(jsonb) is
+    'From where a key may be used, as it is given; or why that, or its end, '
+    'cannot be.';
+
+
 -- "granted" in ctx is what the caller may do in this API, as the gateway has
 -- worked it out: permissions, "resource:*" where none of that resource is
 -- missing, "*" where none at all is.
@@ -351,6 +382,18 @@ comment on function prov.api_key_here(cidr[], text) is
     'networks.';
 
 
+create or replace function prov.api_key_unfit(k prov.api_keys, ip text)
+    returns text
+    language sql stable
+return case when k.id is null or k.revoked_at is not null then 'key_revoked'
+            when k.expires_at <= now() then 'key_expired'
+            when not prov.api_key_here(k.ip_allow, ip)
+                then 'key_ip_not_allowed' end;
+
+comment on function prov.api_key_unfit(prov.api_keys, text) is
+    'Why a key cannot be used from an address; null when it can.';
+
+
 create or replace function prov.api_key_refusal(ctx jsonb)
     returns text
     language plpgsql
@@ -364,11 +407,7 @@ begin
     from prov.api_keys a
     where a.id = (ctx #>> '{principal,key}')::uuid;
 
-    return case when k.id is null or k.revoked_at is not null
-                    then 'key_revoked'
-                when k.expires_at <= now() then 'key_expired'
-                when not prov.api_key_here(k.ip_allow, ctx ->> 'ip')
-                    then 'key_ip_not_allowed' end;
+    return prov.api_key_unfit(k, ctx ->> 'ip');
 end
 $$;
 

@@ -200,6 +200,31 @@ comment on function prov.list_page(text[], text) is
     'cursor of the next one, or null.';
 
 
+-- Of a list whose cursor is prov.cursor_write()'s.
+
+create or replace function prov.list_begin(list text, params jsonb,
+        out size int, out moment timestamptz, out id uuid)
+    language plpgsql stable parallel safe
+as $$
+begin
+    size := least(greatest(
+        coalesce((params ->> 'limit')::numeric::int, 25), 1), 100);
+
+    if params ->> 'cursor' is null then
+        moment := 'infinity';
+        id := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+    else
+        select c.moment, c.id into moment, id
+        from prov.cursor_read(list, params ->> 'cursor') c;
+    end if;
+end
+$$;
+
+comment on function prov.list_begin(text, jsonb) is
+    'How long a page is, and the row that it begins with, of a list with the '
+    'newest first; no moment when the cursor is none of this list.';
+
+
 create or replace function prov.list_invalid_cursor()
     returns json
     language sql stable parallel safe

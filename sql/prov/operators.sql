@@ -55,11 +55,7 @@ begin
 
     ignored := set_config('prov.key', '', true);
 
-    return case when k.id is null or k.revoked_at is not null
-                    then 'key_revoked'
-                when k.expires_at <= now() then 'key_expired'
-                when not prov.api_key_here(k.ip_allow, ctx ->> 'ip')
-                    then 'key_ip_not_allowed' end;
+    return prov.api_key_unfit(k, ctx ->> 'ip');
 end
 $$;
 

@@ -103,6 +103,50 @@ comment on function prov.webhook_find(jsonb) is
     'be.';
 
 
+create or replace function prov.webhook_changed(ctx jsonb,
+        was prov.webhook_endpoints, endpoint prov.webhook_endpoints,
+        out status int, out body json, out headers jsonb)
+    language plpgsql
+as $$
+begin
+    status := 200;
+    body := prov.webhook_json(endpoint);
+    headers := jsonb_build_object('ETag', prov.etag(endpoint.version));
+
+    perform prov.record(ctx, 'webhook_endpoint', endpoint.id, null, status,
+        prov.webhook_json(was), body, headers);
+end
+$$;
+
+comment on function prov.webhook_changed(jsonb, prov.webhook_endpoints,
+    prov.webhook_endpoints) is
+    'What is answered when an endpoint was changed, and recorded.';
+
+
+create or replace function prov.webhook_find_active(params jsonb,
+        out endpoint prov.webhook_endpoints, out status int, out body json)
+    language plpgsql
+as $$
+declare
+    found_ constant record := prov.webhook_find(params);
+begin
+    endpoint := found_.endpoint;
+    status := found_.status;
+    body := found_.body;
+
+    if status is null and endpoint.status <> 'active' then
+        status := 409;
+        body := json_build_object('code', 'webhook_disabled', 'detail',
+            'The webhook endpoint is disabled: enable it first.');
+    end if;
+end
+$$;
+
+comment on function prov.webhook_find_active(jsonb) is
+    'Locks an endpoint that something is about to be sent to, or says why '
+    'nothing can be.';
+
+
 -- What partners choose: each must mean something, and none is the gateway's.
 
 create or replace function prov.webhook_wrong_type(filter text[])

@@ -20,7 +20,7 @@ use Unit;
 
 my $seed = defined $ENV{SEED} ? $ENV{SEED} : time;
 
-compile('limit/prov_limit_bucket');
+compile(qw(limit/prov_limit_bucket t/unit/tap.c));
 tap('limit_unit', build('t/unit/limit_unit.c'), $seed);
 
 compile(qw(limit/prov_limit_zone t/unit/auth_shim.c));

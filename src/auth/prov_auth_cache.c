@@ -7,6 +7,7 @@
  */
 
 #include "auth/prov_auth_private.h"
+#include "base/prov_rbtree.h"
 
 #include <openssl/err.h>
 
@@ -35,6 +36,8 @@ struct prov_auth_cache_s {
 
 static void prov_auth_cache_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+static ngx_int_t prov_auth_cache_compare(ngx_rbtree_node_t *node,
+    ngx_rbtree_node_t *other);
 static prov_auth_cached_t *prov_auth_cache_lookup(prov_auth_cache_t *cache,
     u_char *key);
 static ngx_rbtree_key_t prov_auth_cache_prefix(u_char *key);
@@ -231,35 +234,16 @@ static void
 prov_auth_cache_insert(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
     ngx_rbtree_node_t *sentinel)
 {
-    ngx_uint_t            less;
-    ngx_rbtree_node_t   **p;
+    prov_rbtree_insert(temp, node, sentinel, prov_auth_cache_compare);
+}
 
-    for ( ;; ) {
 
-        if (node->key != temp->key) {
-            less = (node->key < temp->key);
-
-        } else {
-            less = (ngx_memcmp(((prov_auth_cached_t *) node)->key,
-                               ((prov_auth_cached_t *) temp)->key,
-                               PROV_AUTH_CACHE_KEY)
-                    < 0);
-        }
-
-        p = less ? &temp->left : &temp->right;
-
-        if (*p == sentinel) {
-            break;
-        }
-
-        temp = *p;
-    }
-
-    *p = node;
-    node->parent = temp;
-    node->left = sentinel;
-    node->right = sentinel;
-    ngx_rbt_red(node);
+static ngx_int_t
+prov_auth_cache_compare(ngx_rbtree_node_t *node, ngx_rbtree_node_t *other)
+{
+    return ngx_memcmp(((prov_auth_cached_t *) node)->key,
+                      ((prov_auth_cached_t *) other)->key,
+                      PROV_AUTH_CACHE_KEY);
 }
 
 

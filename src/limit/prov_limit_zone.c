@@ -6,6 +6,7 @@
  */
 
 #include "limit/prov_limit.h"
+#include "base/prov_rbtree.h"
 
 
 /* what the log has been told, once since the zone was made or reloaded */
@@ -36,6 +37,8 @@ static prov_limit_node_t *prov_limit_add(prov_limit_zone_t *zone, u_char *key,
 static ngx_uint_t prov_limit_forget(prov_limit_zone_t *zone);
 static void prov_limit_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+static ngx_int_t prov_limit_compare(ngx_rbtree_node_t *node,
+    ngx_rbtree_node_t *other);
 static void prov_limit_tell(prov_limit_zone_t *zone, ngx_uint_t news);
 
 
@@ -208,34 +211,15 @@ static void
 prov_limit_insert(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
     ngx_rbtree_node_t *sentinel)
 {
-    prov_limit_node_t   *ln, *other;
-    ngx_rbtree_node_t  **p;
+    prov_rbtree_insert(temp, node, sentinel, prov_limit_compare);
+}
 
-    ln = (prov_limit_node_t *) node;
 
-    for ( ;; ) {
-
-        if (node->key != temp->key) {
-            p = (node->key < temp->key) ? &temp->left : &temp->right;
-
-        } else {
-            other = (prov_limit_node_t *) temp;
-            p = (ngx_memcmp(ln->key, other->key, PROV_LIMIT_KEY) < 0)
-                ? &temp->left : &temp->right;
-        }
-
-        if (*p == sentinel) {
-            break;
-        }
-
-        temp = *p;
-    }
-
-    *p = node;
-    node->parent = temp;
-    node->left = sentinel;
-    node->right = sentinel;
-    ngx_rbt_red(node);
+static ngx_int_t
+prov_limit_compare(ngx_rbtree_node_t *node, ngx_rbtree_node_t *other)
+{
+    return ngx_memcmp(((prov_limit_node_t *) node)->key,
+                      ((prov_limit_node_t *) other)->key, PROV_LIMIT_KEY);
 }
 
 

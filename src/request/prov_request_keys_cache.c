@@ -5,6 +5,7 @@
  */
 
 #include "request/prov_request_keys_entry.h"
+#include "base/prov_rbtree.h"
 
 
 /* keys remembered, good ones (about 1 KiB each) and ones that are not there */
@@ -16,6 +17,8 @@ static ngx_int_t prov_keys_compare(prov_keys_entry_t *entry,
     prov_request_keys_t *keys, u_char *id);
 static void prov_keys_insert(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
     ngx_rbtree_node_t *sentinel);
+static ngx_int_t prov_keys_order(ngx_rbtree_node_t *node,
+    ngx_rbtree_node_t *other);
 
 
 prov_keys_cache_t  prov_keys;
@@ -104,37 +107,19 @@ static void
 prov_keys_insert(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
     ngx_rbtree_node_t *sentinel)
 {
-    ngx_uint_t            less;
-    prov_keys_entry_t    *entry;
-    ngx_rbtree_node_t   **p;
+    prov_rbtree_insert(temp, node, sentinel, prov_keys_order);
+}
+
+
+static ngx_int_t
+prov_keys_order(ngx_rbtree_node_t *node, ngx_rbtree_node_t *other)
+{
+    prov_keys_entry_t  *entry;
 
     entry = (prov_keys_entry_t *) node;
 
-    for ( ;; ) {
-
-        if (node->key != temp->key) {
-            less = (node->key < temp->key);
-
-        } else {
-            less = (prov_keys_compare((prov_keys_entry_t *) temp,
-                                      entry->keys, entry->id)
-                    < 0);
-        }
-
-        p = less ? &temp->left : &temp->right;
-
-        if (*p == sentinel) {
-            break;
-        }
-
-        temp = *p;
-    }
-
-    *p = node;
-    node->parent = temp;
-    node->left = sentinel;
-    node->right = sentinel;
-    ngx_rbt_red(node);
+    return prov_keys_compare((prov_keys_entry_t *) other, entry->keys,
+                             entry->id);
 }
 
 

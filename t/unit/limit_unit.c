@@ -6,8 +6,8 @@
  */
 
 #include "limit/prov_limit.h"
+#include "tap.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 
@@ -17,29 +17,6 @@
 
 #define ROUNDS    400
 #define REQUESTS  200
-
-
-static ngx_uint_t  unit_tests;
-static uint64_t    unit_state;
-
-
-static void
-ok(ngx_uint_t good, const char *name)
-{
-    printf("%sok %u - %s\n", good ? "" : "not ", (unsigned) ++unit_tests,
-           name);
-}
-
-
-static uint64_t
-random_below(uint64_t n)
-{
-    unit_state ^= unit_state << 13;
-    unit_state ^= unit_state >> 7;
-    unit_state ^= unit_state << 17;
-
-    return unit_state % n;
-}
 
 
 /* how many of n requests at that time are let through */
@@ -67,33 +44,41 @@ test_burst(void)
 
     prov_limit_rate_set(&rate, 100, SECOND, 200);
 
-    ok(prov_limit_rate_window(&rate) == 2,
-       "a burst of two seconds' worth is a window of two seconds");
+    unit_result(prov_limit_rate_window(&rate) == 2,
+                "a burst of two seconds' worth is a window of two seconds");
 
-    ok(taken(&bucket, &rate, 5000, 50) == 50, "a whole bucket is taken from");
+    unit_result(taken(&bucket, &rate, 5000, 50) == 50,
+                "a whole bucket is taken from");
     prov_limit_bucket_room(&bucket, &rate, &room);
-    ok(room.remaining == 150 && room.reset == 1,
-       "it says what is left, and when it will be whole");
+    unit_result(room.remaining == 150 && room.reset == 1,
+                "it says what is left, and when it will be whole");
 
-    ok(taken(&bucket, &rate, 5000, 500) == 150, "it holds its burst");
+    unit_result(taken(&bucket, &rate, 5000, 500) == 150, "it holds its burst");
     prov_limit_bucket_room(&bucket, &rate, &room);
-    ok(room.remaining == 0 && room.reset == 1,
-       "an empty one says when there will be one");
+    unit_result(room.remaining == 0 && room.reset == 1,
+                "an empty one says when there will be one");
 
-    ok(taken(&bucket, &rate, 5009, 9) == 0, "9 ms refill nothing at 100r/s");
-    ok(taken(&bucket, &rate, 5010, 9) == 1, "10 ms refill one");
-    ok(taken(&bucket, &rate, 6010, 500) == 100, "a second refills 100");
-    ok(taken(&bucket, &rate, 8010, 500) == 200, "two seconds make it whole");
-    ok(taken(&bucket, &rate, 9000000, 500) == 200, "hours make no more of it");
+    unit_result(taken(&bucket, &rate, 5009, 9) == 0,
+                "9 ms refill nothing at 100r/s");
+    unit_result(taken(&bucket, &rate, 5010, 9) == 1, "10 ms refill one");
+    unit_result(taken(&bucket, &rate, 6010, 500) == 100,
+                "a second refills 100");
+    unit_result(taken(&bucket, &rate, 8010, 500) == 200,
+                "two seconds make it whole");
+    unit_result(taken(&bucket, &rate, 9000000, 500) == 200,
+                "hours make no more of it");
 
     prov_limit_bucket_give(&bucket, &rate, 9000000);
-    ok(taken(&bucket, &rate, 9000000, 5) == 1, "what is given back is there");
+    unit_result(taken(&bucket, &rate, 9000000, 5) == 1,
+                "what is given back is there");
 
     bucket.spent = 1;
     prov_limit_bucket_give(&bucket, &rate, 9000000);
-    ok(bucket.spent == 0, "what is given to a whole bucket is not kept");
+    unit_result(bucket.spent == 0,
+                "what is given to a whole bucket is not kept");
     prov_limit_bucket_room(&bucket, &rate, &room);
-    ok(room.remaining == 200 && room.reset == 0, "a whole one needs no time");
+    unit_result(room.remaining == 200 && room.reset == 0,
+                "a whole one needs no time");
 }
 
 
@@ -107,9 +92,10 @@ test_slow(void)
 
     prov_limit_rate_set(&rate, 7, HOUR, 2);
 
-    ok(taken(&bucket, &rate, 0, 3) == 2, "7r/h with a burst of 2 lets in two");
+    unit_result(taken(&bucket, &rate, 0, 3) == 2,
+                "7r/h with a burst of 2 lets in two");
     prov_limit_bucket_room(&bucket, &rate, &room);
-    ok(room.reset == 515, "then tells to wait for 514.3 s");
+    unit_result(room.reset == 515, "then tells to wait for 514.3 s");
 
     /* a caller that asks every millisecond loses nothing by it */
 
@@ -117,27 +103,29 @@ test_slow(void)
         n += prov_limit_bucket_take(&bucket, &rate, i) == NGX_OK;
     }
 
-    ok(n == 7, "3600000 attempts in an hour let in 7, no fraction is lost");
+    unit_result(n == 7,
+                "3600000 attempts in an hour let in 7, no fraction is lost");
 
     prov_limit_rate_set(&rate, 1, HOUR, PROV_LIMIT_MAX);
-    ok(rate.capacity / PROV_LIMIT_UNIT == PROV_LIMIT_MAX,
-       "the largest burst fits");
+    unit_result(rate.capacity / PROV_LIMIT_UNIT == PROV_LIMIT_MAX,
+                "the largest burst fits");
     bucket.spent = rate.capacity;
     bucket.last = 0;
     prov_limit_bucket_room(&bucket, &rate, &room);
-    ok(room.remaining == 0 && room.reset == 3601,
-       "an empty bucket at 1r/h has to be waited for for an hour");
-    ok(prov_limit_rate_window(&rate) == (ngx_uint_t) PROV_LIMIT_MAX * 3600,
-       "its window is a century");
+    unit_result(room.remaining == 0 && room.reset == 3601,
+                "an empty bucket at 1r/h has to be waited for for an hour");
+    unit_result(prov_limit_rate_window(&rate)
+                == (ngx_uint_t) PROV_LIMIT_MAX * 3600,
+                "its window is a century");
 
     prov_limit_rate_set(&rate, PROV_LIMIT_MAX, SECOND, PROV_LIMIT_MAX);
     bucket.spent = rate.capacity;
     bucket.last = 0;
-    ok(taken(&bucket, &rate, 1, 2000) == 1000,
-       "the largest rate refills a thousand in a millisecond");
-    ok(taken(&bucket, &rate, (ngx_msec_t) -1 / 2, 1) == 1
-       && bucket.spent == PROV_LIMIT_UNIT,
-       "the longest time at the largest rate does not overflow");
+    unit_result(taken(&bucket, &rate, 1, 2000) == 1000,
+                "the largest rate refills a thousand in a millisecond");
+    unit_result(taken(&bucket, &rate, (ngx_msec_t) -1 / 2, 1) == 1
+                && bucket.spent == PROV_LIMIT_UNIT,
+                "the longest time at the largest rate does not overflow");
 }
 
 
@@ -151,26 +139,29 @@ test_clocks(void)
 
     bucket.spent = 0;
     bucket.last = (ngx_msec_t) -50;
-    ok(taken(&bucket, &rate, (ngx_msec_t) -50, 20) == 10,
-       "just before the clock comes round there is a burst");
-    ok(taken(&bucket, &rate, 49, 20) == 0, "99 ms later, after it, nothing");
-    ok(taken(&bucket, &rate, 50, 20) == 1, "100 ms later there is one");
-    ok(taken(&bucket, &rate, 5000, 20) == 10, "and then a burst again");
+    unit_result(taken(&bucket, &rate, (ngx_msec_t) -50, 20) == 10,
+                "just before the clock comes round there is a burst");
+    unit_result(taken(&bucket, &rate, 49, 20) == 0,
+                "99 ms later, after it, nothing");
+    unit_result(taken(&bucket, &rate, 50, 20) == 1,
+                "100 ms later there is one");
+    unit_result(taken(&bucket, &rate, 5000, 20) == 10,
+                "and then a burst again");
 
-    ok(taken(&bucket, &rate, 4000, 20) == 0 && bucket.last == 5000,
-       "a worker that lags refills nothing and turns no clock back");
-    ok(taken(&bucket, &rate, 5099, 20) == 0,
-       "so that no millisecond counts twice");
-    ok(taken(&bucket, &rate, 5100, 20) == 1, "nor is one lost");
+    unit_result(taken(&bucket, &rate, 4000, 20) == 0 && bucket.last == 5000,
+                "a worker that lags refills nothing and turns no clock back");
+    unit_result(taken(&bucket, &rate, 5099, 20) == 0,
+                "so that no millisecond counts twice");
+    unit_result(taken(&bucket, &rate, 5100, 20) == 1, "nor is one lost");
 
     bucket.last = 65000;
     bucket.spent = rate.capacity;
-    ok(taken(&bucket, &rate, 5000, 20) == 0 && bucket.last == 65000,
-       "a worker may lag by a minute");
+    unit_result(taken(&bucket, &rate, 5000, 20) == 0 && bucket.last == 65000,
+                "a worker may lag by a minute");
 
     bucket.last = 5000 + (ngx_msec_t) -1 / 2;
-    ok(taken(&bucket, &rate, 5000, 20) == 10 && bucket.last == 5000,
-       "a bucket from half a round ago is whole");
+    unit_result(taken(&bucket, &rate, 5000, 20) == 10 && bucket.last == 5000,
+                "a bucket from half a round ago is whole");
 }
 
 
@@ -182,17 +173,19 @@ test_reload(void)
     prov_limit_bucket_t  bucket = { 0, 0 };
 
     prov_limit_rate_set(&rate, 10, SECOND, 100);
-    ok(taken(&bucket, &rate, 0, 90) == 90, "90 of 100 are taken");
+    unit_result(taken(&bucket, &rate, 0, 90) == 90, "90 of 100 are taken");
 
     prov_limit_rate_set(&rate, 10, MINUTE, 200);
-    ok(taken(&bucket, &rate, 0, 500) == 110,
-       "with twice the burst 110 are left, whatever the rate");
+    unit_result(taken(&bucket, &rate, 0, 500) == 110,
+                "with twice the burst 110 are left, whatever the rate");
 
     prov_limit_rate_set(&rate, 10, SECOND, 5);
-    ok(taken(&bucket, &rate, 0, 9) == 0, "with a smaller one it is empty");
+    unit_result(taken(&bucket, &rate, 0, 9) == 0,
+                "with a smaller one it is empty");
     prov_limit_bucket_room(&bucket, &rate, &room);
-    ok(room.remaining == 0 && room.reset == 1, "but not more than empty");
-    ok(taken(&bucket, &rate, 100, 9) == 1, "and refills from there");
+    unit_result(room.remaining == 0 && room.reset == 1,
+                "but not more than empty");
+    unit_result(taken(&bucket, &rate, 100, 9) == 1, "and refills from there");
 }
 
 
@@ -213,15 +206,15 @@ history(void)
     prov_limit_bucket_t   bucket, later;
     static ngx_msec_t     periods[] = { SECOND, MINUTE, HOUR };
 
-    prov_limit_rate_set(&rate, 1 + random_below(50),
-                        periods[random_below(3)], 1 + random_below(20));
-    hurry = 1 + random_below(3) * random_below(2000);
+    prov_limit_rate_set(&rate, 1 + unit_below(50),
+                        periods[unit_below(3)], 1 + unit_below(20));
+    hurry = 1 + unit_below(3) * unit_below(2000);
 
     /* one in two histories sees the clock come round */
 
-    started = random_below(2) ? (ngx_msec_t) - (ngx_msec_t)
-                                (1 + random_below(hurry * REQUESTS))
-                              : (ngx_msec_t) random_below(1000000);
+    started = unit_below(2) ? (ngx_msec_t) - (ngx_msec_t)
+                                (1 + unit_below(hurry * REQUESTS))
+                              : (ngx_msec_t) unit_below(1000000);
     now = started;
     bucket.spent = 0;
     bucket.last = now;
@@ -230,7 +223,7 @@ history(void)
 
     for (i = 0; i < REQUESTS; i++) {
 
-        elapsed = random_below(hurry);
+        elapsed = unit_below(hurry);
         now += elapsed;
 
         while (elapsed && model < rate.capacity) {
@@ -309,9 +302,7 @@ main(int argc, char **argv)
 {
     ngx_uint_t  i;
 
-    unit_state = (argc > 1) ? strtoull(argv[1], NULL, 10) : 0;
-    printf("# seed %llu\n", (unsigned long long) unit_state);
-    unit_state = unit_state * 2 + 1;
+    unit_seed((argc > 1) ? argv[1] : "0");
 
     test_burst();
     test_slow();
@@ -320,9 +311,8 @@ main(int argc, char **argv)
 
     for (i = 0; i < ROUNDS && history(); i++) { /* void */ }
 
-    ok(i == ROUNDS, "random histories agree with the model and with the law");
+    unit_result(i == ROUNDS,
+                "random histories agree with the model and with the law");
 
-    printf("1..%u\n", (unsigned) unit_tests);
-
-    return 0;
+    return unit_end();
 }

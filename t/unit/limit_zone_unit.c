@@ -7,9 +7,8 @@
  */
 
 #include "limit/prov_limit.h"
-#include "ngx_shim.h"
+#include "tap.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -34,29 +33,7 @@ typedef struct {
 } unit_memory_t;
 
 
-static ngx_uint_t         unit_tests;
-static uint64_t           unit_state;
-
 volatile ngx_msec_t       ngx_current_msec = 1000;
-
-
-static void
-ok(ngx_uint_t good, const char *name)
-{
-    printf("%sok %u - %s\n", good ? "" : "not ", (unsigned) ++unit_tests,
-           name);
-}
-
-
-static uint64_t
-random_below(uint64_t n)
-{
-    unit_state ^= unit_state << 13;
-    unit_state ^= unit_state >> 7;
-    unit_state ^= unit_state << 17;
-
-    return unit_state % n;
-}
 
 
 /* nginx's functions, for the arguments that a zone gives them */
@@ -243,8 +220,9 @@ test_processes(void)
         total += n;
     }
 
-    ok(clean == PROCESSES, "processes share a zone and survive it");
-    ok(total == BURST, "what they take together is exactly what was there");
+    unit_result(clean == PROCESSES, "processes share a zone and survive it");
+    unit_result(total == BURST,
+                "what they take together is exactly what was there");
 
     if (total != BURST) {
         printf("# %u of %u\n", (unsigned) total, BURST);
@@ -276,8 +254,8 @@ test_forgetting(void)
 
         /* a few keys more often than others */
 
-        n = random_below(2) ? random_below(KEYS) : random_below(KEYS / 4);
-        give = random_below(5) == 0;
+        n = unit_below(2) ? unit_below(KEYS) : unit_below(KEYS / 4);
+        give = unit_below(5) == 0;
         unit_key(key, n);
 
         if (give) {
@@ -324,8 +302,9 @@ test_forgetting(void)
         }
     }
 
-    ok(step > STEPS, "a full zone forgets who was not seen for longest, and "
-       "nobody else");
+    unit_result(step > STEPS,
+                "a full zone forgets who was not seen for longest, and "
+                "nobody else");
 }
 
 
@@ -340,8 +319,8 @@ test_reload(void)
     unit_zone(&zone, &shm, 0, 5);
     unit_key(key, 1);
 
-    ok(prov_limit_take(&zone, key, &room) == NGX_DECLINED,
-       "a zone without memory for a single bucket counts nothing");
+    unit_result(prov_limit_take(&zone, key, &room) == NGX_DECLINED,
+                "a zone without memory for a single bucket counts nothing");
 
     unit_zone(&zone, &shm, 4, 5);
     (void) prov_limit_take(&zone, key, &room);
@@ -352,25 +331,21 @@ test_reload(void)
     prov_limit_rate_set(&next.rate, 1, 1000, 8);
     shm.data = &next;
 
-    ok(prov_limit_zone_init(&shm, &zone) == NGX_OK
-       && prov_limit_take(&next, key, &room) == NGX_OK
-       && room.remaining == 6,
-       "a zone of the next configuration goes on with the buckets");
+    unit_result(prov_limit_zone_init(&shm, &zone) == NGX_OK
+                && prov_limit_take(&next, key, &room) == NGX_OK
+                && room.remaining == 6,
+                "a zone of the next configuration goes on with the buckets");
 }
 
 
 int
 main(int argc, char **argv)
 {
-    unit_state = (argc > 1) ? strtoull(argv[1], NULL, 10) : 0;
-    printf("# seed %llu\n", (unsigned long long) unit_state);
-    unit_state = unit_state * 2 + 1;
+    unit_seed((argc > 1) ? argv[1] : "0");
 
     test_processes();
     test_forgetting();
     test_reload();
 
-    printf("1..%u\n", (unsigned) unit_tests);
-
-    return 0;
+    return unit_end();
 }

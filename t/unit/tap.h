@@ -15,6 +15,10 @@
 void unit_result(ngx_uint_t ok, const char *name);
 void unit_is(const char *got, const char *expected, const char *name);
 
+/* Random numbers that a seed, in digits, repeats; it is printed. */
+void unit_seed(const char *seed);
+uint64_t unit_below(uint64_t n);
+
 /* Prints the plan; what main() returns. */
 int unit_end(void);
 

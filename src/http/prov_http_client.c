@@ -51,6 +51,7 @@ prov_http_init_worker(ngx_cycle_t *cycle, prov_http_conf_t *conf)
     client->dispatch.log = cycle->log;
 
     client->hold.handler = prov_http_held;
+    client->hold.data = client;
     client->hold.log = cycle->log;
 
     prov_http_destination_init();

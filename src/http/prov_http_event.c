@@ -38,6 +38,7 @@ prov_http_event_init(ngx_cycle_t *cycle)
     client->kick.log = cycle->log;
 
     client->timer.handler = prov_http_event_due;
+    client->timer.data = client;
     client->timer.log = cycle->log;
     client->timer.cancelable = 1;
 

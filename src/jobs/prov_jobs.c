@@ -55,21 +55,27 @@ prov_jobs_init_worker(ngx_cycle_t *cycle, prov_jobs_conf_t *jobs)
     prov_jobs.turn.handler = prov_jobs_turn_handler;
     prov_jobs.turn.log = cycle->log;
 
+    /* nginx's debug log looks into what is behind a timer */
+
     prov_jobs.look.handler = prov_jobs_look_handler;
+    prov_jobs.look.data = &prov_jobs;
     prov_jobs.look.log = cycle->log;
     prov_jobs.look.cancelable = 1;
 
     prov_jobs.again.handler = prov_jobs_again_handler;
+    prov_jobs.again.data = &prov_jobs;
     prov_jobs.again.log = cycle->log;
     prov_jobs.again.cancelable = 1;
 
     prov_jobs.due.handler = prov_jobs_due_handler;
+    prov_jobs.due.data = &prov_jobs;
     prov_jobs.due.log = cycle->log;
     prov_jobs.due.cancelable = 1;
 
     /* the only one that a worker waits for */
 
     prov_jobs.hold.handler = prov_jobs_hold_handler;
+    prov_jobs.hold.data = &prov_jobs;
     prov_jobs.hold.log = cycle->log;
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);

@@ -2,9 +2,9 @@
 
 # provisioning_secrets_key and what it is for (x-secret in a document): secrets
 # that the gateway makes, and members of a body that it seals, so that the
-# database keeps nothing that can be read without the operator's key.  And
-# x-outbound-url, which looks at a URL that the gateway is to ask.  The seals
+# database gets nothing that can be read without the operator's key.  The seals
 # are opened here by another implementation of AES-256-GCM and of Ed25519.
+# x-outbound-url is in t/webhooks.t, what is in the logs in t/secrets_log.t.
 
 use strict;
 use warnings;
@@ -17,21 +17,31 @@ use Provisioning::Test::Problem;
 
 use Crypt::AuthEnc::GCM qw(gcm_decrypt_verify);
 use Crypt::PK::Ed25519;
+use Digest::SHA qw(hmac_sha256 sha256_hex);
 use JSON::PP ();
-use MIME::Base64 qw(decode_base64 decode_base64url encode_base64);
+use MIME::Base64 qw(decode_base64 decode_base64url encode_base64
+                    encode_base64url);
 
 my $postgres = postgres();
 my %uuid = (type => 'string', format => 'uuid');
 my $told = q{status := 200; body := json_build_object('secret', }
-    . q{ctx -> 'secret', 'sealed', ctx -> 'sealed', 'id', ctx -> 'id');};
+    . q{ctx -> 'secret', 'sealed', ctx -> 'sealed', 'id', ctx -> 'id', }
+    . q{'input', input, 'marks', ctx -> 'marks', }
+    . q{'seen', reverse(ctx::text));};
 
 my $api = operations($postgres,
     box_make => { method => 'post', optional => 1, function => $told,
         body => { type => 'object' },
-        secret => { purpose => 'box', make => JSON::PP::true,
-                    member => 'note' },
+        secret => { purpose => 'box', make => 'webhook', member => 'note' },
         parameters => [{ name => 'Idempotency-Key', in => 'header',
                          schema => { type => 'string' } }] },
+    box_key => { method => 'post', function => $told,
+        secret => { purpose => 'box', make => 'api_key' } },
+    box_rekey => { method => 'post', path => '/boxes/{box}/key',
+        function => $told, secret => { purpose => 'box', owner => 'box',
+                                       make => 'api_key' },
+        parameters => [{ name => 'box', in => 'path', schema => \%uuid,
+                         required => JSON::PP::true }] },
     box_note => { method => 'patch', path => '/boxes/{box}', body => {},
         function => $told, secret => { purpose => 'box', owner => 'box',
                                        member => 'note' },
@@ -93,6 +103,7 @@ is call(PATCH => '/boxes/0194f0c4-1d2e-7f30-8a41-6b5c4d3e2f10',
     { note => 'x' })->code, 'secrets_unavailable', 'nor is anything sealed';
 is call(PATCH => '/boxes/0194f0c4-1d2e-7f30-8a41-6b5c4d3e2f10',
     { note => undef })->status, 200, 'what has nothing to seal is served';
+is call(POST => '/box_key')->status, 200, 'and what is kept as a hash';
 
 delete $nginx->{given}{config};
 $nginx->configure;
@@ -125,9 +136,15 @@ is $r->json->{sealed}, undef, 'and nothing of a body that there is not';
 isnt call(POST => '/box_make')->json->{secret}{text}, $secret->{text},
     'the next secret is another one';
 
-$r = call(POST => '/box_make', { note => { a => "\x{e9}", b => [1] } });
+unlike scalar reverse($r->json->{seen}), qr/whsec_/,
+    'which the database has not seen';
+like scalar reverse($r->json->{seen}),
+    qr/"text": "not-shown-[0-9a-f]{32}-{8}"/, 'but what stands for it';
+
+$r = call(POST => '/box_make', { note => { a => "\x{e9}" } });
 is unsealed($r->json->{sealed}, 'box.note', $r->json->{id}),
-    qq({"a":"\xc3\xa9","b":[1]}), 'a member of the body is sealed as JSON';
+    qq({"a":"\xc3\xa9"}), 'a member of the body is sealed as JSON';
+is $r->json->{marks}, undef, 'nobody need tell it from another';
 
 my $box = '0194F0C4-1D2E-7F30-8A41-6B5C4D3E2F10';
 $r = call(PATCH => "/boxes/$box", { note => 'x', more => 1 });
@@ -140,6 +157,84 @@ is call(PATCH => "/boxes/$box", { more => 1 })->json->{sealed}, undef,
     'nor what is absent';
 
 unlike $nginx->log, qr/\Q$secret->{text}\E/, 'the log has no secret';
+
+
+# what the function gets in its place
+
+for my $case (
+    ['{"note":"x"}', '{"note":"[sealed]"}', 'a text'],
+    ['{"note":12.50}', '{"note":"[sealed]"}', 'a number'],
+    ['{"note":true}', '{"note":"[sealed]"}', 'a word'],
+    ['{"note":[{"a":"x"}]}', '{"note":"[sealed]"}', 'a list'],
+    ['{"note":{}}', '{"note":{}}', 'an object of nothing'],
+    ['{"note":null}', '{"note":null}', 'null'],
+    ['{}', '{}', 'nothing'],
+    [' { "a" : 1.10 , "note" : { "b" : "x\\"}" , "c" : [ "]}" ] } , "d" : 1e2 } ',
+     '{"a":1.10,"note":{"b":"[sealed]","c":"[sealed]"},"d":100}',
+     'an object keeps its names'],
+    ['{"a":{"note":"x","b":[{"note":{}}]},"c":"\\"note\\":","n\\u006fte":"x"}',
+     '{"a":{"note":"x","b":[{"note":{}}]},"c":"\\"note\\":",'
+        . '"note":"[sealed]"}', 'a name may be written with escapes'],
+    ["[1]", '[1]', 'what is no object'],
+) {
+    my ($sent, $wanted, $name) = @$case;
+
+    my $told = call(PATCH => '/boxes/0194f0c4-1d2e-7f30-8a41-6b5c4d3e2f10',
+        undef, body => $sent,
+        headers => { 'Content-Type' => 'application/json' });
+    my ($input) = $told->body =~ /"input" : (.*), "marks" : /;
+
+    is $postgres->value('select ?::jsonb::text = ?::jsonb::text', $input,
+        $wanted), 1, "the body without what is sealed: $name"
+        or diag $told->body;
+}
+
+
+# API keys
+
+my $key_of = '0194F0C4-1D2E-7F30-8A41-6B5C4D3E2F10';
+
+for my $path ('/box_key', "/boxes/$key_of/key") {
+    $r = call(POST => $path);
+    my $made = $r->json->{secret};
+    my $whose = ($path =~ /$key_of/ ? lc $key_of : $r->json->{id}) =~ tr/-//dr;
+    is_deeply [sort keys %$made], [qw(hash text)], "a key ($path)";
+    my ($begin, $part, $sum) = $made->{text}
+        =~ /\A(pk_${whose}_([A-Za-z0-9_-]{43}))([0-9a-f]{8})\z/;
+    is $made->{hash}, sha256_hex($part), 'with the hash of its secret';
+    is $sum, substr(sha256_hex($begin), 0, 8), 'and a checksum';
+    unlike scalar reverse($r->json->{seen}), qr/pk_|\Q$part\E/,
+        'the database sees no more';
+    isnt call(POST => $path)->json->{secret}{text}, $made->{text},
+        'the next one is another one';
+}
+
+
+# repetitions
+
+sub mark {
+    my ($text, $key, $seal) = @_;
+    return encode_base64url(hmac_sha256("note\0$key\0$text",
+        hmac_sha256('provisioning mark',
+            $seal || 'a key of 32 bytes, for the tests')));
+}
+
+sub again {
+    my ($key, $note) = @_;
+    return call(POST => '/box_make', undef, body => qq({"note": $note}),
+        headers => { 'Content-Type' => 'application/json',
+                     'Idempotency-Key' => $key });
+}
+
+$r = again('first', '{"b": "y", "a": "x"}');
+is_deeply $r->json->{marks}, [mark('{"a":"x","b":"y"}', 'first')],
+    'a mark tells what was sealed';
+is again('first', '{ "a": "x", "b": "\u0079" }')->header(
+    'Idempotent-Replayed'), 'true', 'so a repetition is one';
+is again('first', '{"a": "x", "b": "z"}')->code, 'idempotency_key_reused',
+    'and another request is none';
+isnt again('second', '{"a":"x","b":"y"}')->json->{marks}[0],
+    $r->json->{marks}[0], 'with another key it has another mark';
 
 
 # keys are replaced
@@ -172,6 +267,12 @@ $r = call(POST => '/box_make')->json;
 like $r->{secret}{sealed}, qr/\A2026\./, 'a seal says with which key';
 is encode_base64(unsealed($r->{secret}{sealed}, 'box.secret', $r->{id}, $new),
     ''), $r->{secret}{text} =~ s/whsec_//r, 'the first key seals';
+is again('first', '{"a":"x","b":"y"}')->header('Idempotent-Replayed'), 'true',
+    'what was asked for under the one before is known again';
+is again('first', '{"a":"x","b":"z"}')->code, 'idempotency_key_reused',
+    'and nothing else';
+is_deeply again('third', '"x"')->json->{marks}, [mark('"x"', 'third', $new),
+    mark('"x"', 'third')], 'since there is a mark under each of them';
 
 
 # what nginx -t says of keys

@@ -8,7 +8,6 @@ as $$
 declare
     id         constant uuid := ctx ->> 'id';
     owner      constant uuid := params ->> 'partner';
-    secret     constant text := prov.api_key_secret();
     scopes     constant text[] := array(
         select distinct jsonb_array_elements_text(input -> 'scopes')
         order by 1);
@@ -36,7 +35,7 @@ begin
     insert into prov.api_keys as k (id, partner, name, scopes, ip_allow,
         expires_at, secret_hash)
     values (id, owner, input ->> 'name', scopes, allow, expires_at,
-        prov.api_key_hash(secret))
+        prov.api_key_made(ctx))
     returning prov.api_key_json(k) into key;
 
     perform prov.emit(ctx, (ctx ->> 'mutation')::uuid, owner, null, null,
@@ -46,7 +45,8 @@ begin
 
     status := 201;
     body := prov.api_key_shown(key,
-        case when params ->> 'dry_run' = 'true' then null else secret end);
+        case when params ->> 'dry_run' is distinct from 'true'
+             then ctx #>> '{secret,text}' end);
 
     perform prov.record(ctx, 'partner', owner, null, status, null,
         prov.api_key_shown(key, null), null);

@@ -10,7 +10,6 @@ create or replace function partner.api_key_create(ctx jsonb, params jsonb,
 as $$
 declare
     id         constant uuid := ctx ->> 'id';
-    secret     constant text := prov.api_key_secret();
     scopes     constant text[] := array(
         select distinct jsonb_array_elements_text(input -> 'scopes')
         order by 1);
@@ -44,12 +43,13 @@ begin
     insert into prov.api_keys as k (id, partner, name, scopes, ip_allow,
         expires_at, secret_hash)
     values (id, (ctx ->> 'partner')::uuid, input ->> 'name', scopes, allow,
-        expires_at, prov.api_key_hash(secret))
+        expires_at, prov.api_key_made(ctx))
     returning prov.api_key_json(k) into key;
 
     status := 201;
     body := prov.api_key_shown(key,
-        case when params ->> 'dry_run' = 'true' then null else secret end);
+        case when params ->> 'dry_run' is distinct from 'true'
+             then ctx #>> '{secret,text}' end);
     headers := jsonb_build_object('ETag', prov.etag(1),
         'Location', (ctx ->> 'base') || '/api-keys/' || id);
 
@@ -197,7 +197,6 @@ create or replace function partner.api_key_rotate(ctx jsonb, params jsonb,
     language plpgsql security definer
 as $$
 declare
-    secret  constant text := prov.api_key_secret();
     overlap constant interval := make_interval(secs =>
         coalesce((input ->> 'overlap_seconds')::numeric, 86400)::float8);
     k       prov.api_keys;
@@ -220,14 +219,15 @@ begin
     update prov.api_keys as a
     set previous_hash = case when overlap > '0' then a.secret_hash end,
         previous_until = case when overlap > '0' then now() + overlap end,
-        secret_hash = prov.api_key_hash(secret),
+        secret_hash = prov.api_key_made(ctx),
         version = a.version + 1, updated_at = now()
     where a.id = k.id
     returning prov.api_key_json(a), a.version into key, k.version;
 
     status := 200;
     body := prov.api_key_shown(key,
-        case when params ->> 'dry_run' = 'true' then null else secret end);
+        case when params ->> 'dry_run' is distinct from 'true'
+             then ctx #>> '{secret,text}' end);
     headers := jsonb_build_object('ETag', prov.etag(k.version));
 
     perform prov.record(ctx, 'api_key', k.id, null, status, old,

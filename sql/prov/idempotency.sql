@@ -50,9 +50,14 @@ declare
         ctx #> '{principal,issuer}', ctx #> '{principal,subject}',
         ctx #> '{principal,key}', ctx -> 'operation',
         params -> 'Idempotency-Key')::text, 'UTF8'));
-    asked   constant bytea := sha256(convert_to(jsonb_build_array(
-        ctx -> 'operation', params - array['Idempotency-Key', 'dry_run'],
-        input)::text, 'UTF8'));
+
+    -- what is asked for; of what input has sealed a mark tells it, under the
+    -- gateway's first key, or another one that was the first before
+
+    what    constant jsonb := jsonb_build_array(ctx -> 'operation',
+        params - array['Idempotency-Key', 'dry_run'], input);
+    asked   constant bytea := sha256(convert_to(
+        (what || coalesce(ctx #> '{marks,0}', '[]'))::text, 'UTF8'));
     earlier prov.idempotency;
 begin
     -- What is under way with this key is waited for here, as long as
@@ -88,7 +93,12 @@ begin
             return;
         end if;
 
-        if earlier.request <> asked then
+        if earlier.request <> asked
+            and not exists (
+                select from jsonb_array_elements(ctx -> 'marks') as m (mark)
+                where earlier.request
+                    = sha256(convert_to((what || m.mark)::text, 'UTF8')))
+        then
             status := 422;
             body := json_build_object('code', 'idempotency_key_reused',
                 'detail', 'This Idempotency-Key was used for another '

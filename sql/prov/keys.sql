@@ -4,8 +4,9 @@
 -- A key's text is pk_<client id>_<secret><checksum>: the client id is the
 -- key's id in 32 hexadecimal digits, the secret 43 characters of base64url,
 -- the checksum the first 8 hexadecimal digits of the SHA-256 of what stands
--- before it.  The gateway checks the checksum before it asks, and compares
--- the secret's hash itself: no secret that a caller shows comes here.
+-- before it.  The gateway makes a key, checks the checksum of one that it is
+-- shown, and compares the secret's hash itself: no secret comes here, but for
+-- those of operators' keys, which are made at psql.
 
 
 create or replace function prov.api_key_secret()
@@ -23,11 +24,35 @@ comment on function prov.api_key_secret() is
 
 create or replace function prov.api_key_hash(secret text)
     returns bytea
-    language sql immutable parallel safe
-return sha256(convert_to(secret, 'UTF8'));
+    language plpgsql immutable parallel safe
+as $$
+begin
+    -- in language sql this would be a statement, with a parameter
+
+    return sha256(convert_to(secret, 'UTF8'));
+end
+$$;
 
 comment on function prov.api_key_hash(text) is
     'What is kept of a secret.';
+
+
+create or replace function prov.api_key_made(ctx jsonb)
+    returns bytea
+    language plpgsql stable
+as $$
+begin
+    if ctx #>> '{secret,hash}' is null then
+        raise exception 'The gateway has made no secret for the key.'
+            using errcode = 'PV503', constraint = 'secrets_unavailable';
+    end if;
+
+    return decode(ctx #>> '{secret,hash}', 'hex');
+end
+$$;
+
+comment on function prov.api_key_made(jsonb) is
+    'The hash of the secret that the gateway has made for a key.';
 
 
 create or replace function prov.api_key_text(id uuid, secret text)
@@ -73,12 +98,11 @@ create or replace function prov.api_key_shown(key json, secret text)
     returns json
     language sql stable parallel safe
 return (rtrim(key::text, '}') || ', "key" : '
-    || coalesce(to_json(prov.api_key_text((key ->> 'api_key')::uuid, secret))
-        ::text, 'null') || '}')::json;
+    || coalesce(to_json(secret)::text, 'null') || '}')::json;
 
 comment on function prov.api_key_shown(json, text) is
-    'A key as it is answered once, with its text.  Without a secret, as it '
-    'is recorded, and as a repeated answer has it: "key" is null.';
+    'A key as it is answered once, with what stands for its text.  Without '
+    'that, as it is recorded, and as a repeated answer has it: "key" is null.';
 
 
 create or replace function prov.api_key_ips(list jsonb, out allow cidr[],

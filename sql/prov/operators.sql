@@ -64,7 +64,8 @@ comment on function prov.operator_key_refusal(jsonb) is
 
 
 -- At psql, for whoever may be prov_owner: with his own rights, because row
--- security opens the keys of operators to that role and to no function.
+-- security opens the keys of operators to that role and to no function.  The
+-- secret is no parameter of a statement, so that no log of those has it.
 
 create or replace function prov.operator_key_add(name text,
         scopes text[] default '{*}')
@@ -74,10 +75,11 @@ as $$
 declare
     id     constant uuid := prov.uuid7();
     secret constant text := prov.api_key_secret();
+    hash   constant bytea := prov.api_key_hash(secret);
 begin
     insert into prov.api_keys (id, surface, name, scopes, secret_hash)
     values (id, 'operator', operator_key_add.name, operator_key_add.scopes,
-        prov.api_key_hash(secret));
+        hash);
 
     return prov.api_key_text(id, secret);
 end
@@ -93,7 +95,7 @@ create or replace function prov.operator_key_revoke(key text)
 as $$
 declare
     wanted constant uuid := translate(regexp_replace(key,
-        '^pk_([0-9a-f]{32})_.*$', '\1'), '-', '');
+        '^pk_([0-9a-f]{32})(_.*)?$', '\1'), '-', '');
     moment timestamptz;
 begin
     update prov.api_keys as k

@@ -44,10 +44,20 @@ select results_eq($$
     from key k, pg_temp.find(k.id) f
 $$, $$
     select 200, '00000000-0000-7000-8000-00000000000a', 'true',
-        encode(sha256(convert_to(substr(k.text, 37, 43), 'UTF8')), 'hex'),
+        encode(sha256('a secret'), 'hex'),
         null, '["tenant:read"]', '["192.0.2.0/24"]', 'false', null
-    from key k
 $$, 'a key is found, with all that the gateway must know of it');
+
+select is(k.text, 'not-shown', 'what stands for its text is shown')
+from key k;
+select is(pg_temp.refusal(format(
+    'select pg_temp.call(%L, %L, %L, %L)', 'partner.api_key_' || operation,
+    pg_temp.context('alpha',
+        '{"secret": null, "granted": ["*", "tenant:read"]}'),
+    jsonb_build_object('api_key', key.id),
+    '{"name": "Machine", "scopes": ["tenant:read"]}')), 'PV503 secrets_unavailable',
+    'without a secret of the gateway''s there is none: ' || operation)
+from key, (values ('create'), ('rotate')) as o (operation);
 
 select is(f.status, 404, 'an unknown one is not')
 from pg_temp.find('00000000-0000-7000-8000-000000000000') f;

@@ -9,9 +9,15 @@
 #include "auth/prov_auth_private.h"
 
 #include <openssl/crypto.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
 
 
+/* random bytes of a secret */
+#define PROV_AUTH_APIKEY_BYTES  32
+
+
+static void prov_auth_apikey_sum(u_char *text, u_char *sum);
 static ngx_uint_t prov_auth_apikey_hex(u_char *p, size_t len);
 static ngx_uint_t prov_auth_apikey_base64url(u_char *p, size_t len);
 static void prov_auth_apikey_id(u_char *id, u_char *client);
@@ -29,8 +35,7 @@ prov_auth_apikey_meant(ngx_str_t *text)
 ngx_int_t
 prov_auth_apikey_parse(ngx_str_t *text, prov_auth_shown_t *shown)
 {
-    u_char  *client, *secret, *sum, hash[SHA256_DIGEST_LENGTH],
-             hex[2 * SHA256_DIGEST_LENGTH];
+    u_char  *client, *secret, sum[PROV_AUTH_APIKEY_SUM];
 
     if (text->len != PROV_AUTH_APIKEY_LEN || !prov_auth_apikey_meant(text)) {
         return NGX_DECLINED;
@@ -38,7 +43,6 @@ prov_auth_apikey_parse(ngx_str_t *text, prov_auth_shown_t *shown)
 
     client = text->data + 3;
     secret = client + PROV_AUTH_APIKEY_CLIENT + 1;
-    sum = secret + PROV_AUTH_APIKEY_SECRET;
 
     if (!prov_auth_apikey_hex(client, PROV_AUTH_APIKEY_CLIENT)
         || secret[-1] != '_'
@@ -47,10 +51,11 @@ prov_auth_apikey_parse(ngx_str_t *text, prov_auth_shown_t *shown)
         return NGX_DECLINED;
     }
 
-    SHA256(text->data, text->len - PROV_AUTH_APIKEY_SUM, hash);
-    ngx_hex_dump(hex, hash, sizeof(hash));
+    prov_auth_apikey_sum(text->data, sum);
 
-    if (CRYPTO_memcmp(hex, sum, PROV_AUTH_APIKEY_SUM) != 0) {
+    if (CRYPTO_memcmp(secret + PROV_AUTH_APIKEY_SECRET, sum, sizeof(sum))
+        != 0)
+    {
         return NGX_DECLINED;
     }
 
@@ -100,6 +105,61 @@ prov_auth_apikey_client(ngx_str_t *client, ngx_str_t *secret,
     ngx_explicit_memzero(text, sizeof(text));
 
     return rc;
+}
+
+
+ngx_int_t
+prov_auth_apikey_new(ngx_str_t *id, u_char *text, u_char *hash)
+{
+    u_char      *p, *secret, bytes[PROV_AUTH_APIKEY_BYTES];
+    ngx_str_t    src, dst;
+    ngx_uint_t   i;
+
+    if (id->len != PROV_AUTH_APIKEY_ID) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(text, "pk_", 3);
+
+    for (i = 0; i < PROV_AUTH_APIKEY_ID; i++) {
+        if (i != 8 && i != 13 && i != 18 && i != 23) {
+            *p++ = id->data[i];
+        }
+    }
+
+    if (!prov_auth_apikey_hex(text + 3, PROV_AUTH_APIKEY_CLIENT)
+        || RAND_priv_bytes(bytes, sizeof(bytes)) != 1)
+    {
+        return NGX_ERROR;
+    }
+
+    *p++ = '_';
+    secret = p;
+
+    src.data = bytes;
+    src.len = sizeof(bytes);
+    dst.data = secret;
+
+    ngx_encode_base64url(&dst, &src);
+
+    prov_auth_apikey_sum(text, secret + PROV_AUTH_APIKEY_SECRET);
+    SHA256(secret, PROV_AUTH_APIKEY_SECRET, hash);
+
+    OPENSSL_cleanse(bytes, sizeof(bytes));
+
+    return NGX_OK;
+}
+
+
+/* of all that stands before it */
+
+static void
+prov_auth_apikey_sum(u_char *text, u_char *sum)
+{
+    u_char  hash[SHA256_DIGEST_LENGTH];
+
+    SHA256(text, PROV_AUTH_APIKEY_LEN - PROV_AUTH_APIKEY_SUM, hash);
+    ngx_hex_dump(sum, hash, PROV_AUTH_APIKEY_SUM / 2);
 }
 
 

@@ -59,6 +59,14 @@ ngx_int_t prov_auth_apikey_client(ngx_str_t *client, ngx_str_t *secret,
     prov_auth_shown_t *shown);
 
 /*
+ * Makes the text of the key with this id (a UUID in small letters), with a new
+ * secret, PROV_AUTH_APIKEY_LEN characters that are the caller's to wipe, and
+ * the hash of the secret, which may be kept.  NGX_ERROR: no randomness, or no
+ * such id.
+ */
+ngx_int_t prov_auth_apikey_new(ngx_str_t *id, u_char *text, u_char *hash);
+
+/*
  * Reads what prov.api_key_find() has answered.  The identity's issuer is the
  * one given, which must outlive the key.  NULL: it is not what it should be,
  * or there is no memory.

@@ -282,6 +282,7 @@ ngx_int_t
 prov_auth_sources_check(ngx_conf_t *cf, ngx_array_t *issuers,
     struct prov_http_conf_s **http)
 {
+    ngx_str_t             url;
     ngx_uint_t            i, n;
     const char           *why;
     prov_auth_source_t   *source;
@@ -309,10 +310,12 @@ prov_auth_sources_check(ngx_conf_t *cf, ngx_array_t *issuers,
         }
 
         if (prov_http_url_check(*http, &source->url, &why) != NGX_OK) {
+            url = prov_http_url_shown(&source->url);
+
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "provisioning_issuer \"%V\" cannot fetch its keys "
                           "with \"%V\": %s in %s:%ui",
-                          &issuer[i]->name, &source->url, why,
+                          &issuer[i]->name, &url, why,
                           issuer[i]->conf_file, issuer[i]->line);
             return NGX_ERROR;
         }

@@ -182,6 +182,8 @@ void
 prov_auth_remote_replace(prov_auth_remote_t *remote,
     prov_auth_keyset_t *keyset)
 {
+    ngx_str_t  url;
+
     if (remote->keyset) {
         prov_auth_keyset_free(remote->keyset);
     }
@@ -194,10 +196,11 @@ prov_auth_remote_replace(prov_auth_remote_t *remote,
     }
 
     remote->had = 1;
+    url = prov_http_url_shown(&keyset->url);
 
     ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                   "provisioning_issuer \"%V\": %ui keys of %V are in force",
-                  &remote->issuer->name, keyset->keys.nelts, &keyset->url);
+                  &remote->issuer->name, keyset->keys.nelts, &url);
 }
 
 

@@ -12,6 +12,8 @@ static json_t *prov_json_load(u_char *data, size_t len,
     prov_json_error_t *err);
 static void prov_json_explain(json_error_t *je, prov_json_error_t *err);
 static void prov_json_release(void *data);
+static ngx_str_t prov_json_dump(ngx_pool_t *pool, json_t *json,
+    size_t flags);
 
 
 json_t *
@@ -192,6 +194,21 @@ prov_json_release(void *data)
 ngx_str_t
 prov_json_text(ngx_pool_t *pool, json_t *json)
 {
+    return prov_json_dump(pool, json, JSON_COMPACT|JSON_ENCODE_ANY);
+}
+
+
+ngx_str_t
+prov_json_sorted(ngx_pool_t *pool, json_t *json)
+{
+    return prov_json_dump(pool, json, JSON_COMPACT|JSON_ENCODE_ANY
+                                      |JSON_SORT_KEYS);
+}
+
+
+static ngx_str_t
+prov_json_dump(ngx_pool_t *pool, json_t *json, size_t flags)
+{
     size_t      len;
     ngx_str_t   text;
 
@@ -199,7 +216,7 @@ prov_json_text(ngx_pool_t *pool, json_t *json)
 
     /* once to measure, once to write: no buffer that grows by doubling */
 
-    len = json_dumpb(json, NULL, 0, JSON_COMPACT|JSON_ENCODE_ANY);
+    len = json_dumpb(json, NULL, 0, flags);
     if (len == 0) {
         return text;
     }
@@ -209,8 +226,7 @@ prov_json_text(ngx_pool_t *pool, json_t *json)
         return text;
     }
 
-    text.len = json_dumpb(json, (char *) text.data, len,
-                          JSON_COMPACT|JSON_ENCODE_ANY);
+    text.len = json_dumpb(json, (char *) text.data, len, flags);
     if (text.len != len) {
         ngx_str_null(&text);
         return text;

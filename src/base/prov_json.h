@@ -67,5 +67,15 @@ ngx_int_t prov_json_give(ngx_pool_t *pool, json_t *json);
  */
 ngx_str_t prov_json_text(ngx_pool_t *pool, json_t *json);
 
+/* The same with the names of objects in order, so that equals are alike. */
+ngx_str_t prov_json_sorted(ngx_pool_t *pool, json_t *json);
+
+/*
+ * Where in data, an object that prov_json_parse() has accepted, the value of
+ * the member of this name stands.  NGX_DECLINED: there is none.
+ */
+ngx_int_t prov_json_member(u_char *data, size_t len, ngx_str_t *name,
+    ngx_str_t *value);
+
 
 #endif /* _PROV_JSON_H_INCLUDED_ */

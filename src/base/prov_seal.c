@@ -8,7 +8,9 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 
 
 /* the three parts behind the key's id */
@@ -339,6 +341,56 @@ prov_seal_encode(u_char *p, u_char *bytes, size_t len)
     ngx_encode_base64url(&dst, &src);
 
     return p + dst.len;
+}
+
+
+/* With a key of its own, which is made of the one for sealing. */
+
+ngx_int_t
+prov_seal_mark(prov_seal_key_t *key, const char *purpose, ngx_str_t *salt,
+    ngx_str_t *text, u_char *mark)
+{
+    u_char        *p, *input, own[SHA256_DIGEST_LENGTH],
+                   hash[SHA256_DIGEST_LENGTH];
+    size_t         len;
+    ngx_int_t      rc;
+    ngx_str_t      src, dst;
+    unsigned int   n;
+
+    static u_char  use[] = "provisioning mark";
+
+    len = ngx_strlen(purpose) + 1 + salt->len + 1 + text->len;
+
+    input = ngx_alloc(len, ngx_cycle->log);
+    if (input == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(input, purpose, ngx_strlen(purpose) + 1);
+    p = ngx_cpymem(p, salt->data, salt->len);
+    *p++ = '\0';
+    ngx_memcpy(p, text->data, text->len);
+
+    rc = NGX_ERROR;
+
+    if (HMAC(EVP_sha256(), key->key, PROV_SEAL_KEY, use, sizeof(use) - 1, own,
+             &n)
+        && HMAC(EVP_sha256(), own, sizeof(own), input, len, hash, &n))
+    {
+        src.data = hash;
+        src.len = sizeof(hash);
+        dst.data = mark;
+
+        ngx_encode_base64url(&dst, &src);
+
+        rc = NGX_OK;
+    }
+
+    OPENSSL_cleanse(own, sizeof(own));
+    OPENSSL_cleanse(input, len);
+    ngx_free(input);
+
+    return rc;
 }
 
 

@@ -25,6 +25,9 @@
 #define PROV_SEAL_ID_LEN  32
 #define PROV_SEAL_MAX     65536
 
+/* characters of a mark: HMAC-SHA256 in base64url */
+#define PROV_SEAL_MARK    43
+
 
 typedef struct {
     ngx_str_t    id;
@@ -58,6 +61,14 @@ ngx_int_t prov_unseal(ngx_pool_t *pool, ngx_array_t *keys,
 void prov_seal_key_id(ngx_str_t *sealed, ngx_str_t *id);
 
 void prov_seal_wipe(ngx_str_t *text);
+
+/*
+ * A text's mark under one key, PROV_SEAL_MARK characters: the same for the
+ * same text, purpose and salt, and of no use to who has not the key.  So two
+ * texts are compared by who may know neither.
+ */
+ngx_int_t prov_seal_mark(prov_seal_key_t *key, const char *purpose,
+    ngx_str_t *salt, ngx_str_t *text, u_char *mark);
 
 /* Whether a name may be a key's: [A-Za-z0-9_-], 1 to PROV_SEAL_ID_LEN. */
 ngx_uint_t prov_seal_id_valid(ngx_str_t *id);

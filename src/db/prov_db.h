@@ -132,5 +132,14 @@ prov_db_query_t *prov_db_query(prov_db_conf_t *conf, ngx_uint_t statement,
 void prov_db_submit(prov_db_query_t *q);
 void prov_db_release(prov_db_query_t *q);
 
+/*
+ * What the database says of a statement that it has refused, in one line for
+ * a log: the message alone, since its DETAIL quotes rows.  Returns line.
+ */
+const char *prov_db_refusal(PGresult *result, u_char *line, size_t size);
+
+/* of such a line, in bytes */
+#define PROV_DB_LINE  512
+
 
 #endif /* _PROV_DB_H_INCLUDED_ */

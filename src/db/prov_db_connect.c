@@ -79,6 +79,9 @@ prov_db_connect(prov_db_conn_t *conn)
 
     (void) PQsetNoticeReceiver(conn->pg, prov_db_conn_notice, conn);
 
+    /* DETAIL and CONTEXT quote rows and parameters: they are not for logs */
+    (void) PQsetErrorVerbosity(conn->pg, PQERRORS_TERSE);
+
     ngx_add_timer(&conn->timer, conf->connect_timeout);
 
     if (prov_db_conn_watch(conn, NULL, prov_db_connect_poll) != NGX_OK) {

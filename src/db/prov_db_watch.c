@@ -146,6 +146,24 @@ prov_db_conn_notice(void *data, const PGresult *result)
 }
 
 
+/* For a log; what a refused statement was told besides is not. */
+
+const char *
+prov_db_refusal(PGresult *result, u_char *line, size_t size)
+{
+    const char  *message;
+
+    message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+    /* what libpq says itself has no fields */
+
+    prov_db_conn_line(line, size, message ? message
+                                          : PQresultErrorMessage(result));
+
+    return (char *) line;
+}
+
+
 /*
  * Messages of libpq and of the server may have several lines, and quote what a
  * caller has sent; nginx's log has one line for each.

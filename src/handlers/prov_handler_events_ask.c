@@ -309,13 +309,17 @@ prov_events_kept(prov_db_query_t *q)
 static void
 prov_events_failed(prov_events_hub_t *hub, prov_db_query_t *q)
 {
+    u_char  line[PROV_DB_LINE];
+
     if (!hub->failing) {
         hub->failing = 1;
 
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "the database did not tell what is new for %ui streams "
                       "of events%s%s", hub->n, q->result ? ": " : "",
-                      q->result ? PQresultErrorMessage(q->result) : "");
+                      q->result ? prov_db_refusal(q->result, line,
+                                                  sizeof(line))
+                                : "");
     }
 
     hub->again = 0;

@@ -156,5 +156,8 @@ ngx_int_t prov_http_url_valid(ngx_str_t *url, const char **why);
 ngx_int_t prov_http_url_check(prov_http_conf_t *conf, ngx_str_t *url,
     const char **why);
 
+/* The part of a URL that a log may have: no password and no query. */
+ngx_str_t prov_http_url_shown(ngx_str_t *url);
+
 
 #endif /* _PROV_HTTP_H_INCLUDED_ */

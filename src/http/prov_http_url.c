@@ -117,6 +117,30 @@ prov_http_url_parse(ngx_str_t *url, prov_http_url_t *parts, const char **why)
 }
 
 
+ngx_str_t
+prov_http_url_shown(ngx_str_t *url)
+{
+    u_char     *p, *last;
+    ngx_str_t   shown;
+
+    shown = *url;
+    last = url->data + url->len;
+
+    /* by the look of it, which may be that of no URL */
+
+    for (p = url->data; p < last && *p != '?' && *p != '#'; p++) {
+
+        if (*p == '@') {
+            shown.data = p + 1;
+        }
+    }
+
+    shown.len = p - shown.data;
+
+    return shown;
+}
+
+
 /* RFC 3986: what is neither reserved nor unreserved has no place in a URL */
 
 static ngx_int_t

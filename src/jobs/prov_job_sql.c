@@ -149,13 +149,15 @@ prov_job_sql_lost(prov_job_t *job)
 static void
 prov_job_sql_refused(prov_job_t *job, PGresult *result)
 {
-    size_t       len;
     char        *error;
+    size_t       len;
+    u_char       line[PROV_DB_LINE];
     const char  *message;
 
     ngx_log_error(NGX_LOG_ERR, prov_jobs.log, 0,
                   "the database refused the job %V of kind \"%V\": %s",
-                  &job->id, &job->kind, PQresultErrorMessage(result));
+                  &job->id, &job->kind,
+                  prov_db_refusal(result, line, sizeof(line)));
 
     message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 

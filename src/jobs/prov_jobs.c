@@ -232,13 +232,14 @@ prov_jobs_again_handler(ngx_event_t *ev)
 void
 prov_jobs_unanswered(prov_db_query_t *q, const char *what)
 {
+    u_char       line[PROV_DB_LINE];
     const char  *why;
     ngx_uint_t   level;
 
     switch (q->status) {
 
     case PROV_DB_REFUSED:
-        why = PQresultErrorMessage(q->result);
+        why = prov_db_refusal(q->result, line, sizeof(line));
         break;
 
     case PROV_DB_AWAY:

@@ -36,6 +36,7 @@ static ngx_msec_t prov_report_pause(ngx_uint_t n, ngx_msec_t longest);
 void
 prov_jobs_refused(prov_db_query_t *q)
 {
+    u_char               line[PROV_DB_LINE];
     ngx_uint_t           level;
     ngx_queue_t         *first;
     prov_job_t          *job;
@@ -65,7 +66,7 @@ prov_jobs_refused(prov_db_query_t *q)
                   "the database refused the report of job %V of kind "
                   "\"%V\"%s: %s", &job->id, &job->kind,
                   job->plain ? ", also without what was answered" : "",
-                  PQresultErrorMessage(q->result));
+                  prov_db_refusal(q->result, line, sizeof(line)));
 
     if (cure == PROV_REPORT_STRIP && !job->plain && job->log.len) {
         job->plain = 1;
@@ -155,11 +156,13 @@ prov_report_aside(prov_job_t *job, prov_report_cure_e cure)
 static void
 prov_report_give_up(prov_job_t *job, PGresult *result)
 {
+    u_char  line[PROV_DB_LINE];
+
     ngx_log_error(NGX_LOG_ERR, prov_jobs.log, 0,
                   "the report of job %V of kind \"%V\" is given up, since "
                   "the database does not take it; the job is done again when "
                   "its lease has ended: %s", &job->id, &job->kind,
-                  PQresultErrorMessage(result));
+                  prov_db_refusal(result, line, sizeof(line)));
 
     prov_jobs_report_forget();
 }

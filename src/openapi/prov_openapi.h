@@ -65,13 +65,19 @@ typedef struct {
 
 #define PROV_OPENAPI_OWNER_NEW  ((ngx_uint_t) -1)
 
+typedef enum {
+    PROV_OPENAPI_MAKE_NOTHING = 0,
+    PROV_OPENAPI_MAKE_WEBHOOK,          /* what webhooks are signed with */
+    PROV_OPENAPI_MAKE_API_KEY           /* of which the hash is kept */
+} prov_openapi_make_e;
+
 typedef struct {
     ngx_str_t               purpose;    /* the beginning of each seal's own */
     ngx_str_t               member;     /* of the body, to be sealed; empty:
                                            none */
     ngx_uint_t              owner;      /* index of a parameter of the path,
                                            or PROV_OPENAPI_OWNER_NEW */
-    unsigned                make:1;     /* a new secret */
+    prov_openapi_make_e     make;       /* a new secret */
 } prov_openapi_secret_t;
 
 

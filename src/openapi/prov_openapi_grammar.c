@@ -187,7 +187,7 @@ static prov_openapi_member_t  prov_openapi_secret_grammar[] = {
     NEED("purpose", STRING, "\"purpose\": what the secret is for, in "
          "snake_case"),
     ONE("owner", STRING),
-    ONE("make", BOOLEAN),
+    ONE("make", STRING),
     ONE("member", STRING),
     END
 };

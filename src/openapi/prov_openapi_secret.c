@@ -1,13 +1,16 @@
 /*
  * x-secret: the gateway makes a secret for an operation's function, or seals
- * a member of the body for it, so that the database keeps nothing that can be
- * read without the operator's key.  Called by the loader for each operation;
- * the engine does the rest (src/request/prov_request_secret.c).
+ * a member of the body for it, so that neither the database nor its log gets
+ * anything that could be read without the operator's key.  Called by the
+ * loader for each operation; the engine does the rest
+ * (src/request/prov_request_secret.c).
  */
 
 #include "openapi/prov_openapi_load.h"
 
 
+static ngx_int_t prov_openapi_secret_make(prov_openapi_load_t *load,
+    prov_openapi_at_t *secret, prov_openapi_make_e *make);
 static ngx_int_t prov_openapi_secret_name(prov_openapi_load_t *load,
     prov_openapi_at_t *secret, const char *key, ngx_str_t *name);
 static ngx_int_t prov_openapi_secret_owner(prov_openapi_load_t *load,
@@ -40,10 +43,10 @@ prov_openapi_secret(prov_openapi_load_t *load, prov_openapi_at_t *operation,
     }
 
     op->secret = secret;
-    secret->make = json_is_true(json_object_get(at.json, "make"));
 
-    if (prov_openapi_secret_name(load, &at, "purpose", &secret->purpose)
-        != NGX_OK
+    if (prov_openapi_secret_make(load, &at, &secret->make) != NGX_OK
+        || prov_openapi_secret_name(load, &at, "purpose", &secret->purpose)
+           != NGX_OK
         || prov_openapi_secret_name(load, &at, "member", &secret->member)
            != NGX_OK
         || prov_openapi_secret_owner(load, &at, op) != NGX_OK)
@@ -51,14 +54,54 @@ prov_openapi_secret(prov_openapi_load_t *load, prov_openapi_at_t *operation,
         return NGX_ERROR;
     }
 
-    if (!secret->make && secret->member.len == 0) {
+    if (secret->make == PROV_OPENAPI_MAKE_NOTHING && secret->member.len == 0)
+    {
         return prov_openapi_fail(load, &at.pointer,
-                                 "nothing is to be kept secret: write \"make\""
-                                 ": true to have a secret made, or \"member\" "
-                                 "to have that of the body sealed");
+                                 "nothing is to be kept secret: write \"make\" "
+                                 "to have a secret made, or \"member\" to "
+                                 "have that of the body sealed");
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+prov_openapi_secret_make(prov_openapi_load_t *load,
+    prov_openapi_at_t *secret, prov_openapi_make_e *make)
+{
+    ngx_int_t          rc;
+    ngx_str_t          name;
+    ngx_uint_t         i;
+    prov_openapi_at_t  at;
+
+    static struct {
+        ngx_str_t            name;
+        prov_openapi_make_e  make;
+    } known[] = {
+        { ngx_string("webhook"), PROV_OPENAPI_MAKE_WEBHOOK },
+        { ngx_string("api_key"), PROV_OPENAPI_MAKE_API_KEY },
+        { ngx_null_string, PROV_OPENAPI_MAKE_NOTHING }
+    };
+
+    rc = prov_openapi_member(load, secret, "make", &at);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
+    }
+
+    name = prov_openapi_string(at.json);
+
+    for (i = 0; known[i].name.len; i++) {
+        if (prov_openapi_compare(&known[i].name, &name) == 0) {
+            *make = known[i].make;
+            return NGX_OK;
+        }
+    }
+
+    return prov_openapi_fail(load, &at.pointer,
+                             "\"%V\" is nothing that is made here: write "
+                             "\"webhook\" or \"api_key\"", &name);
 }
 
 

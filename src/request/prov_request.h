@@ -239,7 +239,13 @@ struct prov_request_ctx_s {
     ngx_str_t                   tenant;
     ngx_str_t                   resource;  /* the id of what may be made, where
                                               it was needed before args[0] */
+    json_t                     *body;      /* what args[2] says, where that is
+                                              needed; else NULL */
     ngx_str_t                   secret;    /* members of args[0]; empty: none */
+    ngx_str_t                   shown;     /* a secret that was made; empty:
+                                              none */
+    ngx_str_t                   stand_in;  /* for it, of the same length, in
+                                              what the database gets */
     prov_request_room_t        *rooms;     /* of the limits that counted */
     ngx_uint_t                  nrooms;
     ngx_str_t                   policy;    /* of the location that counted */
@@ -416,6 +422,9 @@ struct prov_request_check_s {
 
     ngx_http_request_t         *request;   /* while a thread has it */
     ngx_pool_t                 *pool;
+    json_t                     *json;      /* what it says, for as long as
+                                              the pool; with "keep" only */
+    unsigned                    keep:1;
     unsigned                    in_file:1; /* some of it */
     unsigned                    written:1; /* by PostgreSQL */
     unsigned                    required:1;
@@ -438,13 +447,23 @@ ngx_int_t prov_request_caller(ngx_http_request_t *r,
 /* prov_request_outbound.c: where the gateway is to send something */
 ngx_int_t prov_request_outbound(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
-ngx_int_t prov_request_body_json(prov_request_ctx_t *ctx, json_t **body);
 
-/* prov_request_secret.c: what is kept sealed */
+/* prov_request_secret.c: what the database gets sealed, or a hash of */
 ngx_int_t prov_request_secret(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
+void prov_request_secret_show(prov_request_ctx_t *ctx, ngx_str_t *body);
 void prov_request_secret_conf(ngx_conf_t *cf,
     prov_request_service_t *service);
+
+/*
+ * prov_request_secret_make.c: a new secret for this owner, with the members of
+ * args[0] that are about it.  Sets ctx->shown and ctx->stand_in.
+ */
+ngx_int_t prov_request_secret_make(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_str_t *owner, ngx_str_t *members);
+ngx_int_t prov_request_secret_seal(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_str_t *owner, const char *what,
+    ngx_str_t *text, ngx_str_t *sealed);
 
 /* prov_request_granted.c: what the caller may do */
 ngx_uint_t prov_request_permitted(prov_openapi_operation_t *op,

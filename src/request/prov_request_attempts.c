@@ -338,6 +338,7 @@ prov_attempts_flush(prov_attempts_t *list)
 static void
 prov_attempts_answered(prov_db_query_t *q)
 {
+    u_char            line[PROV_DB_LINE];
     prov_attempts_t  *list;
 
     list = q->data;
@@ -347,7 +348,7 @@ prov_attempts_answered(prov_db_query_t *q)
                       "%ui attempts could not be recorded%s%s", list->sent,
                       q->status == PROV_DB_REFUSED ? ": " : "",
                       q->status == PROV_DB_REFUSED
-                      ? PQresultErrorMessage(q->result) : "");
+                      ? prov_db_refusal(q->result, line, sizeof(line)) : "");
 
         list->dropped += list->sent;
 

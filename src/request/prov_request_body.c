@@ -220,6 +220,7 @@ prov_request_body(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 
     check->schema = ctx->schema;
     check->required = ctx->operation->body_required;
+    check->keep = (ctx->operation->secret || ctx->operation->outbound.len);
     check->threads = ctx->conf->service->threads;
     check->resume = resume;
 
@@ -258,6 +259,7 @@ prov_request_body_result(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         if (check->text.len) {
             /* the caller's own bytes, which are valid now */
             ctx->args[2] = check->text;
+            ctx->body = check->json;
         }
 
         return NGX_OK;

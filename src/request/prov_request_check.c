@@ -97,7 +97,17 @@ prov_request_check_run(prov_request_check_t *check)
         check->rc = prov_schema_validate(check->schema, json, &check->report);
     }
 
-    json_decref(json);
+    if (check->rc != NGX_OK || !check->keep) {
+        json_decref(json);
+        return;
+    }
+
+    check->json = json;
+
+    if (prov_json_give(check->pool, json) != NGX_OK) {
+        check->json = NULL;
+        check->rc = NGX_ERROR;
+    }
 }
 
 

@@ -93,6 +93,10 @@ prov_request_ctx_cleanup(void *data)
 {
     prov_request_ctx_t *ctx = data;
 
+    if (ctx->shown.len) {
+        prov_seal_wipe(&ctx->shown);
+    }
+
     if (ctx->problem.members) {
         json_decref(ctx->problem.members);
         ctx->problem.members = NULL;

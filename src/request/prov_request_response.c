@@ -79,6 +79,10 @@ prov_request_respond(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 
     prov_request_committed(r, ctx);
 
+    if (ctx->shown.len) {
+        prov_request_secret_show(ctx, &body);
+    }
+
     return prov_request_send(r, status, &json, &body);
 }
 

@@ -1,39 +1,32 @@
 /*
- * What the gateway makes and seals for a function (x-secret in the document),
- * because the database is to have nothing of it that could be read without
- * the operator's key.  Called by prov_request_query.c, before the database
- * is asked; what a function is told is in docs/database.md.
+ * What a function must not be told in clear (x-secret in the document): the
+ * database is to have nothing of it that could be read without the operator's
+ * key, nor is its log, whatever of a statement's arguments is written there.
+ * A member of the body goes there sealed, a secret that is made sealed or as a
+ * hash; what the function shows of that is a stand-in, and here the secret
+ * takes its place in the answer.  Called by prov_request_query.c before the
+ * database is asked, by prov_request_response.c afterwards; what a function
+ * is told is in docs/database.md.
  */
 
 #include "request/prov_request.h"
 #include "base/prov_id.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
 
-
-/* bytes of an HMAC's secret, and of the seed of an Ed25519 key (RFC 8032) */
-#define PROV_SECRET_BYTES  32
-
-/* with what Standard Webhooks puts in front of base64, and a NUL */
-#define PROV_SECRET_TEXT                                                      \
-    (sizeof("whsec_") + ngx_base64_encoded_length(PROV_SECRET_BYTES))
+/* in the place of what is sealed */
+#define PROV_SECRET_HIDDEN  "[sealed]"
 
 
 static ngx_int_t prov_secret_owner(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, ngx_str_t *owner);
-static ngx_int_t prov_secret_make(ngx_http_request_t *r,
-    prov_request_ctx_t *ctx, ngx_str_t *owner, ngx_str_t *members);
 static ngx_int_t prov_secret_sealed(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, ngx_str_t *owner, json_t *value,
     ngx_str_t *members);
-static ngx_int_t prov_secret_seal(ngx_http_request_t *r,
-    prov_request_ctx_t *ctx, ngx_str_t *owner, const char *what,
-    ngx_str_t *text, ngx_str_t *sealed);
-static ngx_int_t prov_secret_public(u_char *seed, u_char *public);
-static void prov_secret_text(u_char *text, const char *prefix,
-    u_char *bytes);
+static ngx_int_t prov_secret_marks(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, json_t *value, ngx_str_t *marks);
+static ngx_int_t prov_secret_hide(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, json_t *value);
+static json_t *prov_secret_hidden(json_t *value);
 static ngx_int_t prov_secret_missing(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 
@@ -44,55 +37,42 @@ ngx_int_t
 prov_request_secret(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 {
     u_char                 *p;
-    json_t                 *body, *value;
-    ngx_int_t               rc;
+    json_t                 *value;
     ngx_str_t               owner, made, sealed;
     prov_openapi_secret_t  *secret;
 
     secret = ctx->operation->secret;
-
-    body = NULL;
     value = NULL;
 
     if (secret->member.len) {
-        if (prov_request_body_json(ctx, &body) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        value = json_object_getn(body, (char *) secret->member.data,
+        value = json_object_getn(ctx->body, (char *) secret->member.data,
                                  secret->member.len);
 
-        if (value == NULL || json_is_null(value)) {
+        if (json_is_null(value)) {
             value = NULL;
         }
     }
 
-    if (!secret->make && value == NULL) {
-        json_decref(body);
+    if (secret->make == PROV_OPENAPI_MAKE_NOTHING && value == NULL) {
         return NGX_OK;
     }
 
-    if (ctx->conf->service->seals->nelts == 0) {
-        json_decref(body);
+    if ((secret->make == PROV_OPENAPI_MAKE_WEBHOOK || value)
+        && ctx->conf->service->seals->nelts == 0)
+    {
         return prov_secret_missing(r, ctx);
     }
 
     ngx_str_set(&made, "");
     ngx_str_set(&sealed, "");
 
-    rc = prov_secret_owner(r, ctx, &owner);
-
-    if (rc == NGX_OK && secret->make) {
-        rc = prov_secret_make(r, ctx, &owner, &made);
-    }
-
-    if (rc == NGX_OK && value) {
-        rc = prov_secret_sealed(r, ctx, &owner, value, &sealed);
-    }
-
-    json_decref(body);
-
-    if (rc != NGX_OK) {
+    if (prov_secret_owner(r, ctx, &owner) != NGX_OK
+        || (secret->make != PROV_OPENAPI_MAKE_NOTHING
+            && prov_request_secret_make(r, ctx, &owner, &made) != NGX_OK)
+        || (value
+            && (prov_secret_sealed(r, ctx, &owner, value, &sealed) != NGX_OK
+                || prov_secret_hide(r, ctx, value) != NGX_OK)))
+    {
         return NGX_ERROR;
     }
 
@@ -149,70 +129,9 @@ prov_secret_owner(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 
 
 /*
- * Both that an owner may choose between: a shared secret, and a pair of keys
- * of which only the public one is shown.  The function takes one.
+ * The member of the body, as JSON, under its own name; and marks of it, which
+ * tell a repetition from another request.
  */
-
-static ngx_int_t
-prov_secret_make(ngx_http_request_t *r, prov_request_ctx_t *ctx,
-    ngx_str_t *owner, ngx_str_t *members)
-{
-    u_char     *p, bytes[PROV_SECRET_BYTES], seed[PROV_SECRET_BYTES],
-                public[PROV_SECRET_BYTES], text[PROV_SECRET_TEXT],
-                public_text[PROV_SECRET_TEXT];
-    ngx_int_t   rc;
-    ngx_str_t   shared, private, sealed, sealed_private;
-
-    rc = NGX_ERROR;
-
-    shared.data = bytes;
-    shared.len = PROV_SECRET_BYTES;
-    private.data = seed;
-    private.len = PROV_SECRET_BYTES;
-
-    if (RAND_priv_bytes(bytes, PROV_SECRET_BYTES) == 1
-        && RAND_priv_bytes(seed, PROV_SECRET_BYTES) == 1
-        && prov_secret_public(seed, public) == NGX_OK
-        && prov_secret_seal(r, ctx, owner, "secret", &shared, &sealed)
-           == NGX_OK
-        && prov_secret_seal(r, ctx, owner, "private", &private,
-                            &sealed_private)
-           == NGX_OK)
-    {
-        rc = NGX_OK;
-    }
-
-    p = ngx_pnalloc(r->pool, 128 + 2 * PROV_SECRET_TEXT
-                             + (rc == NGX_OK
-                                ? sealed.len + sealed_private.len : 0));
-    if (p == NULL) {
-        rc = NGX_ERROR;
-    }
-
-    if (rc == NGX_OK) {
-        prov_secret_text(text, "whsec_", bytes);
-        prov_secret_text(public_text, "whpk_", public);
-
-        /* nothing in these needs to be escaped */
-
-        members->data = p;
-        members->len = ngx_sprintf(p, ",\"secret\":{\"text\":\"%s\","
-                                   "\"sealed\":\"%V\",\"public_key\":\"%s\","
-                                   "\"private\":\"%V\"}", text, &sealed,
-                                   public_text, &sealed_private)
-                       - p;
-
-        OPENSSL_cleanse(text, sizeof(text));
-    }
-
-    OPENSSL_cleanse(bytes, sizeof(bytes));
-    OPENSSL_cleanse(seed, sizeof(seed));
-
-    return rc;
-}
-
-
-/* The member of the body, as JSON, under its own name. */
 
 static ngx_int_t
 prov_secret_sealed(ngx_http_request_t *r, prov_request_ctx_t *ctx,
@@ -220,7 +139,7 @@ prov_secret_sealed(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 {
     u_char     *p;
     ngx_int_t   rc;
-    ngx_str_t   text, sealed, *member;
+    ngx_str_t   text, sealed, marks, *member;
 
     member = &ctx->operation->secret->member;
 
@@ -229,92 +148,199 @@ prov_secret_sealed(ngx_http_request_t *r, prov_request_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    rc = prov_secret_seal(r, ctx, owner, (char *) member->data, &text,
-                          &sealed);
+    rc = prov_request_secret_seal(r, ctx, owner, (char *) member->data,
+                                  &text, &sealed);
 
     prov_seal_wipe(&text);
 
-    if (rc != NGX_OK) {
-        return rc;
+    ngx_str_set(&marks, "");
+
+    if (rc != NGX_OK
+        || (ctx->keyed
+            && prov_secret_marks(r, ctx, value, &marks) != NGX_OK))
+    {
+        return NGX_ERROR;
     }
 
-    p = ngx_pnalloc(r->pool, sizeof(",\"sealed\":\"\"") + sealed.len);
+    p = ngx_pnalloc(r->pool, sizeof(",\"sealed\":\"\"") + sealed.len
+                             + marks.len);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     members->data = p;
-    members->len = ngx_sprintf(p, ",\"sealed\":\"%V\"", &sealed) - p;
+    members->len = ngx_sprintf(p, ",\"sealed\":\"%V\"%V", &sealed, &marks) - p;
 
     return NGX_OK;
 }
 
 
-/* A seal's purpose is the document's, a dot, and what is sealed. */
+/*
+ * Under each of the keys, as the first request may have come before another
+ * one was put above it; and for this Idempotency-Key only, so that nobody
+ * learns from a log who else has the same secret.
+ */
 
 static ngx_int_t
-prov_secret_seal(ngx_http_request_t *r, prov_request_ctx_t *ctx,
-    ngx_str_t *owner, const char *what, ngx_str_t *text, ngx_str_t *sealed)
+prov_secret_marks(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    json_t *value, ngx_str_t *marks)
 {
-    u_char                 *purpose;
-    prov_openapi_secret_t  *secret;
+    u_char           *p;
+    ngx_int_t         rc;
+    ngx_str_t         text, salt;
+    ngx_uint_t        i, n;
+    ngx_table_elt_t  *h;
+    prov_seal_key_t  *key;
 
-    secret = ctx->operation->secret;
+    key = ctx->conf->service->seals->elts;
+    n = ctx->conf->service->seals->nelts;
 
-    purpose = ngx_pnalloc(r->pool, secret->purpose.len + sizeof(".")
-                                   + ngx_strlen(what));
-    if (purpose == NULL) {
+    ngx_str_set(&salt, "");
+
+    h = prov_request_header_in(r, "idempotency-key",
+                               sizeof("idempotency-key") - 1);
+    if (h) {
+        salt = h->value;
+    }
+
+    text = prov_json_sorted(r->pool, value);
+    p = ngx_pnalloc(r->pool, sizeof(",\"marks\":[]")
+                             + n * (PROV_SEAL_MARK + sizeof("\"\"")));
+
+    if (text.data == NULL || p == NULL) {
         return NGX_ERROR;
     }
 
-    *ngx_sprintf(purpose, "%V.%s", &secret->purpose, what) = '\0';
+    marks->data = p;
+    p = ngx_cpymem(p, ",\"marks\":[", sizeof(",\"marks\":[") - 1);
 
-    return prov_seal(r->pool, ctx->conf->service->seals, (char *) purpose,
-                     owner, text, sealed);
-}
+    rc = NGX_OK;
 
+    for (i = 0; i < n && rc == NGX_OK; i++) {
 
-/* RFC 8032, 5.1.5 */
+        if (i) {
+            *p++ = ',';
+        }
 
-static ngx_int_t
-prov_secret_public(u_char *seed, u_char *public)
-{
-    size_t      len;
-    EVP_PKEY   *pkey;
-    ngx_int_t   rc;
-
-    pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed,
-                                        PROV_SECRET_BYTES);
-    if (pkey == NULL) {
-        return NGX_ERROR;
+        *p++ = '"';
+        rc = prov_seal_mark(&key[i],
+                            (char *) ctx->operation->secret->member.data,
+                            &salt, &text, p);
+        p += PROV_SEAL_MARK;
+        *p++ = '"';
     }
 
-    len = PROV_SECRET_BYTES;
+    *p++ = ']';
 
-    rc = EVP_PKEY_get_raw_public_key(pkey, public, &len) == 1 ? NGX_OK
-                                                              : NGX_ERROR;
+    marks->len = p - marks->data;
 
-    EVP_PKEY_free(pkey);
+    prov_seal_wipe(&text);
 
     return rc;
 }
 
 
-static void
-prov_secret_text(u_char *text, const char *prefix, u_char *bytes)
+/* In the body that the function gets names are left of it, and no values. */
+
+static ngx_int_t
+prov_secret_hide(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    json_t *value)
 {
     u_char     *p;
-    ngx_str_t   src, dst;
+    json_t     *hidden;
+    ngx_str_t   found, text, *body;
 
-    p = ngx_cpymem(text, prefix, ngx_strlen(prefix));
+    body = &ctx->args[2];
 
-    src.data = bytes;
-    src.len = PROV_SECRET_BYTES;
-    dst.data = p;
+    hidden = prov_secret_hidden(value);
+    if (hidden == NULL) {
+        return NGX_ERROR;
+    }
 
-    ngx_encode_base64(&dst, &src);
+    text = prov_json_text(r->pool, hidden);
 
-    dst.data[dst.len] = '\0';
+    json_decref(hidden);
+
+    if (text.data == NULL
+        || prov_json_member(body->data, body->len,
+                            &ctx->operation->secret->member, &found)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    p = ngx_pnalloc(r->pool, body->len - found.len + text.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    text.data = ngx_cpymem(ngx_cpymem(p, body->data, found.data - body->data),
+                           text.data, text.len);
+
+    found.data += found.len;
+    found.len = body->data + body->len - found.data;
+
+    *ngx_cpymem(text.data, found.data, found.len) = '\0';
+
+    body->len = text.data + found.len - p;
+    body->data = p;
+
+    return NGX_OK;
+}
+
+
+/* NULL: no memory */
+
+static json_t *
+prov_secret_hidden(json_t *value)
+{
+    json_t      *hidden, *member;
+    const char  *name;
+
+    if (!json_is_object(value)) {
+        return json_string(PROV_SECRET_HIDDEN);
+    }
+
+    hidden = json_object();
+
+    json_object_foreach(value, name, member) {
+
+        if (json_object_set_new_nocheck(hidden, name,
+                                        json_string(PROV_SECRET_HIDDEN))
+            != 0)
+        {
+            json_decref(hidden);
+            return NULL;
+        }
+    }
+
+    return hidden;
+}
+
+
+/*
+ * What the function has answered is the database's; a stand-in in it has as
+ * many bytes as what it stands for, none of which JSON escapes.
+ */
+
+void
+prov_request_secret_show(prov_request_ctx_t *ctx, ngx_str_t *body)
+{
+    u_char  *p, *last;
+
+    p = body->data;
+    last = p + body->len;
+
+    while ((size_t) (last - p) >= ctx->stand_in.len) {
+
+        p = ngx_strnstr(p, (char *) ctx->stand_in.data, last - p);
+        if (p == NULL) {
+            /* tried only, or shown once before: nothing is to be shown */
+            return;
+        }
+
+        p = ngx_cpymem(p, ctx->shown.data, ctx->shown.len);
+    }
 }
 
 
@@ -354,7 +380,10 @@ prov_request_secret_conf(ngx_conf_t *cf, prov_request_service_t *service)
 
     for (i = 0; i < service->api->operations.nelts; i++) {
 
-        if (op[i].secret) {
+        if (op[i].secret
+            && (op[i].secret->make == PROV_OPENAPI_MAKE_WEBHOOK
+                || op[i].secret->member.len))
+        {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                           "there is no \"provisioning_secrets_key\" in the "
                           "http block, so operations that keep secrets, such "

@@ -153,27 +153,30 @@ sub operations {
             . 'x-validate-result in OpenAPI 3.1: correct its spelling or '
             . 'remove it'],
         ['the secret of a read', at("$get/x-secret", { purpose => 'x',
-            make => JSON::PP::true }), "$get/x-secret", 'only a change that '
+            make => 'webhook' }), "$get/x-secret", 'only a change that '
             . 'a function makes can keep a secret: remove this x-secret'],
-        ['a secret for nothing', $secret->({ make => JSON::PP::true }),
+        ['a secret for nothing', $secret->({ make => 'webhook' }),
          $kept, '"purpose" is missing in an x-secret: write "purpose": what '
             . 'the secret is for, in snake_case'],
         ['a secret that is none', $secret->({ purpose => 'thing' }), $kept,
-         'nothing is to be kept secret: write "make": true to have a secret '
-            . 'made, or "member" to have that of the body sealed'],
+         'nothing is to be kept secret: write "make" to have a secret made, '
+            . 'or "member" to have that of the body sealed'],
+        ['a secret that nobody can make', $secret->({ purpose => 'thing',
+            make => 'gold' }), "$kept/make", '"gold" is nothing that is made '
+            . 'here: write "webhook" or "api_key"'],
         (map { my $name = $_; map { ["the $name \"$_\" of a secret",
-                $secret->({ purpose => 'thing', make => JSON::PP::true,
+                $secret->({ purpose => 'thing', make => 'webhook',
                             $name => $_ }), "$kept/$name", "\"$_\" cannot be "
                 . 'a name here: write snake_case of at most 63 bytes, like '
                 . '"webhook_endpoint"'] } 'a b', 'a"', 'Thing', 'a' x 64 }
             'purpose', 'member'),
         ['a secret of nobody', $secret->({ purpose => 'thing',
-            make => JSON::PP::true, owner => 'thing' }), "$kept/owner",
+            make => 'webhook', owner => 'thing' }), "$kept/owner",
          'the path has no parameter "thing": write the name of the one that '
             . 'says whose the secret is, or remove it where the operation '
             . 'makes the owner'],
         ['a misspelt member of a secret', $secret->({ purpose => 'thing',
-            mke => JSON::PP::true }), "$kept/mke", '"mke" is not a member of '
+            mke => 'webhook' }), "$kept/mke", '"mke" is not a member of '
             . 'an x-secret in OpenAPI 3.1: correct its spelling or remove it'],
         ['a URL where there is no body', at("$get/x-outbound-url", 'url'),
          "$get/x-outbound-url", 'only a body that a function is called with '

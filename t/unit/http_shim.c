@@ -104,6 +104,13 @@ prov_http_url_valid(ngx_str_t *url, const char **why)
 }
 
 
+ngx_str_t
+prov_http_url_shown(ngx_str_t *url)
+{
+    return *url;
+}
+
+
 ngx_int_t
 prov_http_require(ngx_conf_t *cf, prov_http_conf_t **conf, const char *what)
 {

@@ -12,6 +12,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
 use Provisioning::Test::Lab;
+use Provisioning::Test::Together;
 
 my $TENANTS = '/api/provisioning/tenants';
 my $DATABASE = 'connections 1; queue 64 timeout=60s; query_timeout 60s;';
@@ -55,18 +56,6 @@ $postgres->sql(q{
 $postgres->allow(qr/ PV409 .*An unlucky (?:note|commit)/);
 
 
-sub asking {
-    my ($connection, $method, $path, %o) = @_;
-
-    $connection->send_request($method => $path, token => token(), keep => 1,
-        %o);
-    return $connection;
-}
-
-
-sub answer { $_[0]->read_response(timeout => 60) }
-
-
 # What is asked for.
 
 sub jotting {
@@ -80,30 +69,6 @@ sub tenant {
     return [POST => $TENANTS, %o,
             json => { client_name => $name, email => $email }];
 }
-
-
-# Sends requests that the worker reads in one turn, so that they go out
-# together; to where the answers come.
-
-sub send_together {
-    my ($nginx, @requests) = @_;
-
-    my @connections = map { my $c = $nginx->connection;
-        $c->send_request(GET => '/health/live', keep => 1);
-        $c->read_response;
-        $c } @requests;
-    my ($worker) = $nginx->workers;
-
-    kill 'STOP', $worker;
-    wait_until 'the worker has stopped',
-        sub { `ps -o state= -p $worker` =~ /T/ };
-    asking($connections[$_], @{ $requests[$_] }) for 0 .. $#requests;
-    kill 'CONT', $worker;
-    return @connections;
-}
-
-
-sub together { return map { answer($_) } send_together(@_) }
 
 
 sub notes {

@@ -62,7 +62,9 @@ struct prov_db_query_s {
     ngx_log_t                *log;
     uint32_t                  source;      /* who asks: any number */
     unsigned                  together:1;  /* a write that may share its
-                                              transaction with others */
+                                              transaction with others, or a
+                                              read, which does unless its
+                                              source has made one fail */
 
     /* for the handler to read */
 
@@ -82,8 +84,13 @@ struct prov_db_query_s {
     void                     *conn;        /* prov_db_conn_t, while sent */
     ngx_msec_t                submitted;
     ngx_msec_t                sent;
-    ngx_uint_t                generation;  /* of the statement it was sent to */
+    ngx_uint_t                number;      /* of the statement it was sent to */
+    ngx_uint_t                generation;  /* of that */
+    ngx_uint_t                batch;       /* how many that statement serves:
+                                              this one, and those behind it */
     unsigned                  commands:3;  /* whose answers are to come */
+    unsigned                  gathered:1;  /* see prov_db_batch.c */
+    unsigned                  reading:1;   /* its batch's rows come one by one */
     unsigned                  guarding:1;  /* see prov_db_group.c */
     unsigned                  guarded:1;   /* and has been answered */
     unsigned                  preparing:1; /* a Parse goes before it */
@@ -114,6 +121,15 @@ prov_db_conf_t *prov_db_find(ngx_array_t *databases, ngx_str_t *name);
  * number.  Returns the number, or NGX_ERROR.
  */
 ngx_int_t prov_db_statement(prov_db_conf_t *conf, ngx_str_t *text);
+
+/*
+ * Registers the form of a statement that serves several queries: its
+ * parameters are arrays (jsonb[]), of one element for each; its rows come in
+ * that order and have a fourth column, which says whose they are, from 1 on.
+ * Who has none, has none.  The number must be prov_db_statement()'s.
+ */
+ngx_int_t prov_db_several(prov_db_conf_t *conf, ngx_uint_t statement,
+    ngx_str_t *text);
 
 /* Once per worker, from init_process and exit_process.  Connects nothing. */
 ngx_int_t prov_db_init_worker(ngx_cycle_t *cycle, ngx_array_t *databases);

@@ -8,13 +8,13 @@
 #include "db/prov_db_pool.h"
 
 
-static ngx_uint_t prov_db_answer_due(prov_db_conn_t *conn);
 static void prov_db_answer_result(prov_db_conn_t *conn, PGresult *result);
 static void prov_db_answer_rows(prov_db_query_t *q, PGresult *result);
 static void prov_db_answer_end(prov_db_conn_t *conn);
 static void prov_db_answer_sync(prov_db_conn_t *conn);
 static void prov_db_answer_finish(prov_db_conn_t *conn, prov_db_query_t *q);
 static prov_db_query_t *prov_db_answer_group(prov_db_conn_t *conn);
+static void prov_db_answer_apart(prov_db_conn_t *conn);
 static ngx_uint_t prov_db_fatal(PGresult *result);
 static ngx_uint_t prov_db_dropped(PGresult *result);
 
@@ -33,7 +33,15 @@ prov_db_answer(prov_db_conn_t *conn)
 
     nothing = 0;
 
-    while (!PQisBusy(conn->pg) && prov_db_answer_due(conn) && !conn->dead) {
+    for ( ;; ) {
+
+        prov_db_batch_expect(conn);
+
+        if (PQisBusy(conn->pg) || prov_db_answer_current(conn) == NULL
+            || conn->dead)
+        {
+            return;
+        }
 
         result = PQgetResult(conn->pg);
 
@@ -61,15 +69,29 @@ prov_db_answer(prov_db_conn_t *conn)
 
 
 /*
- * What is held has been answered: it waits for a barrier, sent or not.  So has
- * what is open still, if the server was quick: nothing more comes of it before
- * its Sync has been sent, and libpq would be asked in vain.
+ * Whose result comes next, or NULL.  What is held has been answered: it waits
+ * for a barrier, sent or not.  So has what is open still, if the server was
+ * quick: nothing more comes of it before its Sync has been sent, and libpq
+ * would be asked in vain.  So it would for what is only gathered.
+ *
+ * Before a Sync itself is answered the commit may bring an error: of the last
+ * one of its transaction.
  */
 
-static ngx_uint_t
-prov_db_answer_due(prov_db_conn_t *conn)
+prov_db_query_t *
+prov_db_answer_current(prov_db_conn_t *conn)
 {
-    return !ngx_queue_empty(&conn->sent) || prov_db_answer_group(conn);
+    prov_db_query_t  *q;
+
+    q = prov_db_answer_group(conn);
+
+    if (q || ngx_queue_empty(&conn->sent)) {
+        return q;
+    }
+
+    q = ngx_queue_data(ngx_queue_head(&conn->sent), prov_db_query_t, queue);
+
+    return q->gathered ? NULL : q;
 }
 
 
@@ -84,20 +106,17 @@ prov_db_answer_result(prov_db_conn_t *conn, PGresult *result)
         return;
     }
 
-    /* before the Sync itself is answered the commit may bring an error */
-
-    q = prov_db_answer_group(conn);
+    q = prov_db_answer_current(conn);
 
     if (q == NULL) {
+        PQclear(result);
+        conn->dead = 1;
+        return;
+    }
 
-        if (ngx_queue_empty(&conn->sent)) {
-            PQclear(result);
-            conn->dead = 1;
-            return;
-        }
-
-        q = ngx_queue_data(ngx_queue_head(&conn->sent), prov_db_query_t,
-                           queue);
+    if (q->reading && !prov_db_failed(result)) {
+        prov_db_batch_rows(conn, q, result);
+        return;
     }
 
     switch (PQresultStatus(result)) {
@@ -105,6 +124,7 @@ prov_db_answer_result(prov_db_conn_t *conn, PGresult *result)
     case PGRES_PIPELINE_ABORTED:
         PQclear(result);
         q->aborted = (q->result == NULL);
+        prov_db_batch_fail(q);
         return;
 
     case PGRES_COMMAND_OK:
@@ -138,6 +158,8 @@ prov_db_answer_result(prov_db_conn_t *conn, PGresult *result)
 
     PQclear(q->result);
     q->result = result;
+
+    prov_db_batch_fail(q);
 }
 
 
@@ -180,8 +202,8 @@ prov_db_answer_end(prov_db_conn_t *conn)
     q = ngx_queue_data(ngx_queue_head(&conn->sent), prov_db_query_t, queue);
 
     if (--q->commands == 0) {
-        ngx_queue_remove(&q->queue);
-        ngx_queue_insert_tail(&conn->answered, &q->queue);
+        q->reading = 0;
+        prov_db_batch_answered(conn, q);
     }
 }
 
@@ -226,6 +248,8 @@ prov_db_answer_sync(prov_db_conn_t *conn)
         }
     }
 
+    prov_db_answer_apart(conn);
+
     while (!ngx_queue_empty(&conn->answered) && !conn->dead) {
         q = ngx_queue_data(ngx_queue_head(&conn->answered), prov_db_query_t,
                            queue);
@@ -243,18 +267,6 @@ prov_db_answer_finish(prov_db_conn_t *conn, prov_db_query_t *q)
     if (q->class == PROV_DB_BARRIER) {
         conn->nsent--;
         prov_db_share_flushed(conn, q);
-        return;
-    }
-
-    if (q->result == NULL && q->aborted) {
-
-        /* one before it in the transaction has failed: it has one of its own
-           from now on */
-
-        conn->nsent--;
-        q->alone = 1;
-        prov_db_answer_unprepared(conn, q);
-        prov_db_query_again(q);
         return;
     }
 
@@ -282,6 +294,44 @@ prov_db_answer_finish(prov_db_conn_t *conn, prov_db_query_t *q)
 
     conn->nsent--;
     prov_db_query_done(q, PROV_DB_COMMITTED);
+}
+
+
+/*
+ * Those that have come to nothing because of others: one before them in their
+ * transaction has failed, or one of those that their statement served.  Each
+ * has a transaction of its own from now on.  The newest first: what is sent
+ * again goes to the head of the queue.
+ */
+
+static void
+prov_db_answer_apart(prov_db_conn_t *conn)
+{
+    ngx_queue_t      *item, *prev;
+    prov_db_query_t  *q;
+
+    for (item = ngx_queue_last(&conn->answered);
+         item != ngx_queue_sentinel(&conn->answered);
+         item = prev)
+    {
+        prev = ngx_queue_prev(item);
+        q = ngx_queue_data(item, prov_db_query_t, queue);
+
+        if (q->result == NULL && q->aborted) {
+            prov_db_answer_unprepared(conn, q);
+
+        } else if (q->batch > 1 && q->result && prov_db_failed(q->result)) {
+            (void) prov_db_answer_transient(conn, q);
+
+        } else {
+            continue;
+        }
+
+        ngx_queue_remove(&q->queue);
+        conn->nsent--;
+
+        prov_db_query_apart(q);
+    }
 }
 
 
@@ -321,8 +371,8 @@ prov_db_answer_transient(prov_db_conn_t *conn, prov_db_query_t *q)
         || (ngx_strcmp(state, "0A000") == 0 && !q->preparing)
         || (ngx_strcmp(state, "XX000") == 0 && prov_db_dropped(q->result)))
     {
-        if (conn->generation[q->statement] == q->generation) {
-            conn->generation[q->statement] = 0;
+        if (conn->generation[q->number] == q->generation) {
+            conn->generation[q->number] = 0;
         }
 
         return 1;
@@ -345,9 +395,9 @@ void
 prov_db_answer_unprepared(prov_db_conn_t *conn, prov_db_query_t *q)
 {
     if (q->preparing && !q->prepared
-        && conn->generation[q->statement] == q->generation)
+        && conn->generation[q->number] == q->generation)
     {
-        conn->generation[q->statement] = 0;
+        conn->generation[q->number] = 0;
     }
 }
 
@@ -355,8 +405,16 @@ prov_db_answer_unprepared(prov_db_conn_t *conn, prov_db_query_t *q)
 ngx_uint_t
 prov_db_failed(PGresult *result)
 {
-    return PQresultStatus(result) != PGRES_TUPLES_OK
-           && PQresultStatus(result) != PGRES_COMMAND_OK;
+    switch (PQresultStatus(result)) {
+
+    case PGRES_TUPLES_OK:
+    case PGRES_SINGLE_TUPLE:
+    case PGRES_COMMAND_OK:
+        return 0;
+
+    default:
+        return 1;
+    }
 }
 
 

@@ -148,7 +148,8 @@ prov_db_defaults(ngx_conf_t *cf, ngx_array_t *databases)
 
     if (ngx_array_init(&conf->servers, cf->pool, 2, sizeof(prov_db_server_t))
         != NGX_OK
-        || ngx_array_init(&conf->statements, cf->pool, 16, sizeof(char *))
+        || ngx_array_init(&conf->statements, cf->pool, 16,
+                          sizeof(prov_db_statement_t))
            != NGX_OK)
     {
         return NULL;
@@ -168,14 +169,14 @@ prov_db_find(ngx_array_t *databases, ngx_str_t *name)
 ngx_int_t
 prov_db_statement(prov_db_conf_t *conf, ngx_str_t *text)
 {
-    ngx_uint_t    i;
-    const char  **statement;
+    ngx_uint_t            i;
+    prov_db_statement_t  *statement;
 
     statement = conf->statements.elts;
 
     for (i = 0; i < conf->statements.nelts; i++) {
-        if (ngx_strlen(statement[i]) == text->len
-            && ngx_memcmp(statement[i], text->data, text->len) == 0)
+        if (ngx_strlen(statement[i].text) == text->len
+            && ngx_memcmp(statement[i].text, text->data, text->len) == 0)
         {
             return i;
         }
@@ -186,12 +187,32 @@ prov_db_statement(prov_db_conf_t *conf, ngx_str_t *text)
         return NGX_ERROR;
     }
 
-    *statement = prov_db_copy(conf->statements.pool, text->data, text->len);
-    if (*statement == NULL) {
+    statement->several = NGX_ERROR;
+    statement->text = prov_db_copy(conf->statements.pool, text->data,
+                                   text->len);
+    if (statement->text == NULL) {
         return NGX_ERROR;
     }
 
     return conf->statements.nelts - 1;
+}
+
+
+ngx_int_t
+prov_db_several(prov_db_conf_t *conf, ngx_uint_t statement, ngx_str_t *text)
+{
+    ngx_int_t             n;
+    prov_db_statement_t  *single;
+
+    n = prov_db_statement(conf, text);
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    single = conf->statements.elts;
+    single[statement].several = n;
+
+    return NGX_OK;
 }
 
 

@@ -313,6 +313,11 @@ prov_db_conn_close(prov_db_conn_t *conn)
     conn->flushing = 0;
     conn->commits = 0;
     conn->pushing = 0;
+    conn->guarded = 0;
+    conn->batch = NULL;
+    conn->nbatch = 0;
+    conn->reader = NULL;
+    conn->nread = 0;
 
     ngx_memzero(conn->generation,
                 pool->conf->statements.nelts * sizeof(ngx_uint_t));

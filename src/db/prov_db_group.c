@@ -26,8 +26,8 @@ prov_db_group_ask(prov_db_pool_t *pool, prov_db_query_t *q)
 {
     ngx_msec_t  *blamed;
 
-    if (!q->together || q->class != PROV_DB_WRITE
-        || pool->conf->share_transactions < 2)
+    if (!q->together
+        || (q->class == PROV_DB_WRITE && pool->conf->share_transactions < 2))
     {
         return;
     }
@@ -89,15 +89,16 @@ prov_db_group_waits(prov_db_conn_t *conn, prov_db_query_t *q)
 }
 
 
-/* Before the second one of a transaction. */
+/* Before the second one of a transaction, or those that it is sent with. */
 
 ngx_int_t
 prov_db_group_guard(prov_db_conn_t *conn, prov_db_query_t *q)
 {
-    if (q->class != PROV_DB_WRITE || conn->open != 1) {
+    if (q->class != PROV_DB_WRITE || conn->guarded || conn->open < 2) {
         return NGX_OK;
     }
 
+    conn->guarded = 1;
     q->guarding = 1;
     q->commands++;
 
@@ -135,7 +136,7 @@ prov_db_group_committed(prov_db_conn_t *conn)
         /* of the guard, which is prepared once: not here any more */
         conn->retired = 1;
 
-    } else {
+    } else if (failed->batch < 2) {
         prov_db_group_blame(conn->pool, failed);
     }
 
@@ -148,7 +149,7 @@ prov_db_group_committed(prov_db_conn_t *conn)
         ngx_queue_remove(&q->queue);
         conn->nsent--;
 
-        if (q == first && q == failed) {
+        if (q == first && q == failed && q->batch < 2) {
             /* nobody was before it: it would fail alone, too */
             prov_db_answer_error(conn, q);
             continue;

@@ -39,6 +39,11 @@
 /* who is remembered for having made a transaction fail: by a hash */
 #define PROV_DB_BLAMED        64
 
+/* queries that one statement serves, at most, and the column that tells
+   whose a row is */
+#define PROV_DB_BATCH         16
+#define PROV_DB_WHOSE         3
+
 /* changes that share a transaction, unless configured */
 #define PROV_DB_TOGETHER      16
 
@@ -74,11 +79,18 @@ typedef enum {
 } prov_db_kind_e;
 
 
+typedef struct {
+    const char      *text;
+    ngx_int_t        several;     /* number of its form for several queries,
+                                     or NGX_ERROR */
+} prov_db_statement_t;
+
+
 struct prov_db_conf_s {
     ngx_str_t        name;
     ngx_uint_t       index;       /* in the configuration */
     ngx_array_t      servers;     /* prov_db_server_t, backups last */
-    ngx_array_t      statements;  /* const char * */
+    ngx_array_t      statements;  /* prov_db_statement_t */
     ngx_str_t        conninfo;
     const char      *keywords[PROV_DB_OPTIONS];  /* of conninfo, and ours */
     const char      *values[PROV_DB_OPTIONS];
@@ -136,6 +148,11 @@ typedef struct {
     prov_db_query_t      *newest;     /* of these, or before the last Sync */
     ngx_uint_t            unflushed;  /* writes since the last barrier */
     ngx_uint_t            commits;    /* Syncs of writes in flight */
+    prov_db_query_t      *batch;      /* the first of those that are gathered */
+    ngx_uint_t            nbatch;     /* how many, the last ones of sent */
+    prov_db_query_t      *reader;     /* whose row comes next, while a batch's
+                                         rows are read */
+    ngx_uint_t            nread;      /* how many have theirs */
 
     prov_db_query_t       barrier;    /* see prov_db_share.c */
     ngx_event_t           timer;      /* connect, then query time */
@@ -145,6 +162,7 @@ typedef struct {
     ngx_uint_t            server;     /* index */
     ngx_uint_t            failures;   /* the pool's, when it began to connect */
     unsigned              flushing:1; /* a barrier is in flight */
+    unsigned              guarded:1;  /* what is open, see prov_db_group.c */
     unsigned              pushing:1;  /* something has been added to it */
     unsigned              reserved:1; /* a list waits until it is idle */
     unsigned              retired:1;  /* closes when it is idle */
@@ -234,6 +252,7 @@ void prov_db_conn_notice(void *data, const PGresult *result);
 
 /* prov_db_wire.c: what goes out over it */
 ngx_int_t prov_db_wire_add(prov_db_conn_t *conn, prov_db_query_t *q);
+ngx_int_t prov_db_wire_statement(prov_db_conn_t *conn, prov_db_query_t *q);
 ngx_int_t prov_db_wire_sync(prov_db_conn_t *conn);
 ngx_int_t prov_db_wire_push(prov_db_conn_t *conn);
 void prov_db_wire_event(ngx_event_t *ev);
@@ -246,7 +265,21 @@ void prov_db_answer_error(prov_db_conn_t *conn, prov_db_query_t *q);
 ngx_uint_t prov_db_answer_transient(prov_db_conn_t *conn,
     prov_db_query_t *q);
 void prov_db_answer_unprepared(prov_db_conn_t *conn, prov_db_query_t *q);
+prov_db_query_t *prov_db_answer_current(prov_db_conn_t *conn);
 ngx_uint_t prov_db_failed(PGresult *result);
+
+/* prov_db_batch.c: one statement for several queries */
+ngx_uint_t prov_db_batch_takes(prov_db_conn_t *conn, prov_db_query_t *q);
+void prov_db_batch_add(prov_db_conn_t *conn, prov_db_query_t *q);
+ngx_int_t prov_db_batch_send(prov_db_conn_t *conn);
+void prov_db_batch_forget(prov_db_query_t *q);
+ngx_int_t prov_db_batch_query(prov_db_conn_t *conn, const char *name,
+    prov_db_query_t *first);
+void prov_db_batch_expect(prov_db_conn_t *conn);
+void prov_db_batch_rows(prov_db_conn_t *conn, prov_db_query_t *first,
+    PGresult *result);
+void prov_db_batch_fail(prov_db_query_t *first);
+void prov_db_batch_answered(prov_db_conn_t *conn, prov_db_query_t *first);
 
 /* prov_db_share.c: one flush to disk for many commits */
 const char *prov_db_share_setup(prov_db_conf_t *conf);

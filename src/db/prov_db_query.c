@@ -145,9 +145,13 @@ prov_db_query_sent(prov_db_query_t *q, prov_db_conn_t *conn)
     }
 
     q->state = PROV_DB_SENT;
+    q->gathered = 1;
     q->sent = ngx_current_msec;
     q->conn = conn;
     q->tries++;
+    q->commands = 0;
+    q->batch = 0;
+    q->reading = 0;
     q->guarding = 0;
     q->guarded = 0;
     q->preparing = 0;
@@ -252,7 +256,7 @@ prov_db_query_lost(prov_db_query_t *q)
     PQclear(q->result);
     q->result = NULL;
 
-    if (q->class == PROV_DB_WRITE) {
+    if (q->class == PROV_DB_WRITE && !q->gathered) {
         prov_db_query_done(q, PROV_DB_UNKNOWN);
         return;
     }
@@ -307,8 +311,13 @@ prov_db_release(prov_db_query_t *q)
     switch (q->state) {
 
     case PROV_DB_SENT:
-        q->orphan = 1;
-        return;
+        if (!q->gathered) {
+            q->orphan = 1;
+            return;
+        }
+
+        prov_db_batch_forget(q);
+        break;
 
     case PROV_DB_WAITING:
         prov_db_query_taken(q);

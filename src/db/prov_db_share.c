@@ -103,6 +103,7 @@ prov_db_share_flush(prov_db_conn_t *conn)
     q->state = PROV_DB_SENT;
     q->sent = ngx_current_msec;
     q->commands = 1;
+    q->batch = 1;
 
     ngx_queue_insert_tail(&conn->sent, &q->queue);
     conn->nsent++;

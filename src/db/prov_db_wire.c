@@ -12,8 +12,6 @@
 #define PROV_DB_NAME_LEN  (sizeof("prov__") + 2 * NGX_INT_T_LEN)
 
 
-static ngx_int_t prov_db_wire_statement(prov_db_conn_t *conn,
-    prov_db_query_t *q);
 static ngx_int_t prov_db_wire_exchange(prov_db_conn_t *conn);
 static ngx_int_t prov_db_wire_flush(prov_db_conn_t *conn);
 
@@ -27,23 +25,32 @@ static ngx_int_t prov_db_wire_flush(prov_db_conn_t *conn);
 ngx_int_t
 prov_db_wire_add(prov_db_conn_t *conn, prov_db_query_t *q)
 {
-    ngx_int_t  rc;
+    ngx_int_t   rc;
+    ngx_uint_t  sending;
 
     rc = NGX_OK;
+    sending = 1;
 
     if (conn->open && !prov_db_group_joins(conn, q)) {
         rc = prov_db_wire_sync(conn);
+
+    } else if (conn->nbatch && !prov_db_batch_takes(conn, q)) {
+        rc = prov_db_batch_send(conn);
+
+    } else {
+        sending = 0;
     }
 
     prov_db_query_sent(q, conn);
+    prov_db_batch_add(conn, q);
+
     conn->newest = q;
-
-    if (rc != NGX_OK || prov_db_wire_statement(conn, q) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     conn->open++;
     conn->pushing = 1;
+
+    if (rc != NGX_OK || !sending) {
+        return rc;
+    }
 
     /*
      * Where libpq could not send all it has read what was there: no event
@@ -57,17 +64,22 @@ prov_db_wire_add(prov_db_conn_t *conn, prov_db_query_t *q)
 }
 
 
-static ngx_int_t
+/*
+ * A query, or those that its statement serves with it: prepared, if it is not
+ * yet, and run.
+ */
+
+ngx_int_t
 prov_db_wire_statement(prov_db_conn_t *conn, prov_db_query_t *q)
 {
-    char              name[PROV_DB_NAME_LEN];
-    const char      **statement;
-    ngx_uint_t       *generation;
-    prov_db_conf_t   *conf;
+    char                  name[PROV_DB_NAME_LEN];
+    ngx_uint_t           *generation;
+    prov_db_conf_t       *conf;
+    prov_db_statement_t  *statement;
 
     conf = conn->pool->conf;
     statement = conf->statements.elts;
-    generation = &conn->generation[q->statement];
+    generation = &conn->generation[q->number];
 
     q->commands = 1;
 
@@ -88,13 +100,17 @@ prov_db_wire_statement(prov_db_conn_t *conn, prov_db_query_t *q)
     q->generation = *generation;
 
     ngx_snprintf((u_char *) name, sizeof(name), "prov_%ui_%ui%Z",
-                 q->statement, q->generation);
+                 q->number, q->generation);
 
     if (q->preparing
-        && PQsendPrepare(conn->pg, name, statement[q->statement], 0, NULL)
+        && PQsendPrepare(conn->pg, name, statement[q->number].text, 0, NULL)
            != 1)
     {
         return NGX_ERROR;
+    }
+
+    if (q->batch > 1) {
+        return prov_db_batch_query(conn, name, q);
     }
 
     if (PQsendQueryPrepared(conn->pg, name, PROV_DB_PARAMS, q->values, NULL,
@@ -114,6 +130,10 @@ prov_db_wire_sync(prov_db_conn_t *conn)
 {
     prov_db_query_t  *q;
 
+    if (prov_db_batch_send(conn) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     /* it may have been answered, but not finished */
 
     q = conn->newest;
@@ -128,6 +148,7 @@ prov_db_wire_sync(prov_db_conn_t *conn)
     }
 
     conn->open = 0;
+    conn->guarded = 0;
 
     /* before libpq 17 each Sync is a send(2) of its own */
 
@@ -150,7 +171,8 @@ prov_db_wire_push(prov_db_conn_t *conn)
     conn->pushing = 0;
 
     if (conn->open
-        && (prov_db_share_close(conn) != NGX_OK
+        && (prov_db_batch_send(conn) != NGX_OK
+            || prov_db_share_close(conn) != NGX_OK
             || prov_db_wire_sync(conn) != NGX_OK))
     {
         return NGX_ERROR;

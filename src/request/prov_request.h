@@ -381,6 +381,8 @@ ngx_int_t prov_request_mutation(ngx_conf_t *cf,
 ngx_int_t prov_request_conditional(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 void prov_request_mutation_asked(prov_request_ctx_t *ctx, json_t **values);
+ngx_int_t prov_request_several(ngx_pool_t *pool, prov_db_conf_t *db,
+    ngx_uint_t statement, ngx_str_t *text);
 ngx_int_t prov_request_function(ngx_pool_t *pool,
     prov_openapi_operation_t *op, ngx_str_t *call);
 ngx_uint_t prov_request_statement(prov_request_ctx_t *ctx,

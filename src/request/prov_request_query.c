@@ -13,7 +13,7 @@
 
 
 static void prov_request_together(prov_request_ctx_t *ctx,
-    prov_db_query_t *q, ngx_uint_t statement);
+    prov_db_query_t *q, ngx_uint_t statement, prov_db_class_e class);
 static void prov_request_answered(prov_db_query_t *q);
 static ngx_int_t prov_request_answer(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, prov_db_query_t *q);
@@ -107,7 +107,7 @@ prov_request_ask(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     q->data = ctx;
     q->log = r->connection->log;
 
-    prov_request_together(ctx, q, statement);
+    prov_request_together(ctx, q, statement, class);
 
     ctx->waiting = 1;
 
@@ -128,22 +128,28 @@ prov_request_ask(ngx_http_request_t *r, prov_request_ctx_t *ctx,
  * A change may share a transaction with others as long as its path names
  * nothing: so no two of them change the same thing, whose order would then be
  * told by nothing but their ids, and they hardly ever wait for each other.
- * What is blamed for a transaction's failure is the partner.
+ * What is blamed for a transaction's failure is the partner, also for one of
+ * reads.
  */
 
 static void
 prov_request_together(prov_request_ctx_t *ctx, prov_db_query_t *q,
-    ngx_uint_t statement)
+    ngx_uint_t statement, prov_db_class_e class)
 {
     prov_auth_identity_t  *identity;
 
     identity = ctx->identity;
 
-    if (identity == NULL || ctx->outcome || ctx->operation->npath
-        || ctx->operation->handler.len
+    if (identity == NULL || ctx->operation->handler.len
         || (statement != ctx->call->statement
-            && statement != ctx->call->keyed)
-        || ctx->args[2].len > PROV_REQUEST_TOGETHER)
+            && statement != ctx->call->keyed))
+    {
+        return;
+    }
+
+    if (class != PROV_DB_READ
+        && (class != PROV_DB_WRITE || ctx->outcome || ctx->operation->npath
+            || ctx->args[2].len > PROV_REQUEST_TOGETHER))
     {
         return;
     }

@@ -53,7 +53,7 @@ prov_request_respond(ngx_http_request_t *r, prov_request_ctx_t *ctx,
                             "here, or not active.");
     }
 
-    if (PQntuples(result) != 1 || PQnfields(result) != 3) {
+    if (PQntuples(result) != 1 || PQnfields(result) < 3) {
         return prov_request_broken(r, ctx, "a row (status, body, headers)");
     }
 

@@ -143,7 +143,7 @@ prov_wait_open(PGresult *result, ngx_str_t *etag)
     json_t             *headers, *value;
     prov_json_error_t   err;
 
-    if (PQntuples(result) != 1 || PQnfields(result) != 3
+    if (PQntuples(result) != 1 || PQnfields(result) < 3
         || ngx_strcmp(PQgetvalue(result, 0, 0), "200") != 0
         || PQgetisnull(result, 0, 2))
     {

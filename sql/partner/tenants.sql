@@ -36,6 +36,61 @@ comment on function partner.tenant_create(jsonb, jsonb, jsonb) is
     'Makes a tenant of the caller''s partner.';
 
 
+create or replace function partner.tenant_create_several(places bigint[],
+        ctxs jsonb[], params jsonb[], inputs jsonb[])
+    returns table (place bigint, status int, body json, headers jsonb)
+    language plpgsql security definer
+as $$
+declare
+    shown jsonb[];
+    made  int[];
+    r     record;
+begin
+    select m.* into r
+    from prov.tenant_insert_many(jsonb_build_object(
+        'partner', ctxs[1] -> 'partner',
+        'ids', array(select c ->> 'id'
+                     from unnest(ctxs) with ordinality u (c, k)
+                     order by k)), inputs) m;
+
+    shown := array(
+        select case when u.status = 201 then jsonb_build_object('ETag', '"1"',
+                   'Location', (u.ctx ->> 'base') || '/tenants/' || u.id) end
+        from unnest(ctxs, r.ids, r.statuses)
+            with ordinality u (ctx, id, status, k)
+        order by u.k);
+    made := array_positions(r.statuses, 201);
+
+    if cardinality(made) = cardinality(inputs) then
+        perform prov.record_made(ctxs,
+            array(select (c ->> 'mutation')::uuid
+                  from unnest(ctxs) with ordinality u (c, k) order by k),
+            'tenant', r.ids, r.bodies, shown, 'tenant.created');
+
+    elsif cardinality(made) > 0 then
+        perform prov.record_made(
+            array(select ctxs[k] from unnest(made) k),
+            array(select (ctxs[k] ->> 'mutation')::uuid from unnest(made) k),
+            'tenant',
+            array(select r.ids[k] from unnest(made) k),
+            array(select r.bodies[k] from unnest(made) k),
+            array(select shown[k] from unnest(made) k), 'tenant.created');
+    end if;
+
+    return query
+        select u.place, u.status, u.body, u.headers
+        from unnest(places, r.statuses, r.bodies, shown)
+            as u (place, status, body, headers);
+end
+$$;
+
+comment on function partner.tenant_create_several(bigint[], jsonb[], jsonb[],
+    jsonb[]) is
+    'Makes a tenant for each of several requests of one partner, as '
+    'partner.tenant_create() would one after the other; each answer says the '
+    'place of its request.';
+
+
 create or replace function partner.tenant_get(ctx jsonb, params jsonb,
         input jsonb, out status int, out body json, out headers jsonb)
     language plpgsql stable security definer

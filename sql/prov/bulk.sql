@@ -172,45 +172,81 @@ create or replace function prov.record_many(ctx jsonb, resource text,
     language plpgsql
 as $$
 declare
-    partner    constant uuid := ctx ->> 'partner';
-    moment     constant timestamptz(3) := now();
-    operation  constant text := ctx ->> 'operation';
-    principal  constant jsonb := ctx -> 'principal';
-    subject    constant text := principal ->> 'subject';
-    kind       constant text := principal ->> 'kind';
-    issuer     constant text := principal ->> 'issuer';
-    key        constant text := principal ->> 'key';
-    request    constant text := ctx ->> 'request_id';
-    ip         constant text := left(ctx ->> 'ip', 64);
-    user_agent constant text := left(ctx ->> 'user_agent', 512);
-    mutations  constant uuid[] := prov.uuid7_many((ctx ->> 'mutation')::uuid,
-                                                  cardinality(ids));
+    many constant int := cardinality(ids);
 begin
-    -- Each is the first link of a new chain, so none is looked for.
-
-    insert into prov.audit (mutation, at, partner, tenant, resource_id,
-        status, operation, resource, kind, issuer, key_id, request_id, chain,
-        seq, prev_hash, details_hash, hash)
-    select u.mutation, moment, partner, u.id, u.id, 201, operation, resource,
-        kind, issuer, key, request, u.id, 1, null, d.details_hash,
-        prov.audit_hash(u.id, 1, null, u.mutation, moment, partner, u.id,
-            operation, resource, u.id, 201, null, 1, kind, issuer, key,
-            request, d.details_hash)
-    from unnest(mutations, ids, afters) u (mutation, id, after)
-    cross join lateral (select prov.audit_details_hash(subject, ip,
-        user_agent, null, u.after, null) as details_hash offset 0) d;
-
-    insert into prov.audit_details (chain, seq, partner, tenant, subject, ip,
-        user_agent, before, after, headers)
-    select u.id, 1, partner, u.id, subject, ip, user_agent, null, u.after,
-        null
-    from unnest(ids, afters) u (id, after);
-
-    perform prov.emit_many(ctx, mutations, partner, ids, event, afters);
+    if many > 0 then
+        perform prov.record_made(array_fill(ctx, array[many]),
+            prov.uuid7_many((ctx ->> 'mutation')::uuid, many), resource, ids,
+            afters, array_fill(null::jsonb, array[many]), event);
+    end if;
 end
 $$;
 
 comment on function prov.record_many(jsonb, text, uuid[], json[], text) is
-    'Writes the audit entries of tenants that are made by one mutation, each '
-    'the first of its chain, under ids of their own, and an event for each; the mutation itself is '
-    'still to be recorded, with prov.record().';
+    'Writes the audit entries of tenants that are made by one mutation, under '
+    'ids of their own, and an event for each; the mutation itself is still to '
+    'be recorded, with prov.record().';
+
+
+-- One statement for all that is written, as in prov.record().
+
+create or replace function prov.record_made(ctxs jsonb[], mutations uuid[],
+        resource text, ids uuid[], afters json[], headers jsonb[], event text)
+    returns void
+    language plpgsql
+as $$
+declare
+    owner  constant uuid := ctxs[1] ->> 'partner';
+    moment constant timestamptz(3) := now();
+    made   constant prov.audit_status := 201;
+begin
+    -- Each is the first link of a new chain, so none is looked for.
+
+    with made as materialized (
+        select u.mutation, u.id, u.after, u.headers, c.*,
+               prov.audit_details_hash(c.subject, c.ip, c.user_agent, null,
+                   u.after, u.headers) as details_hash
+        from unnest(ctxs, mutations, ids, afters, headers)
+                 u (ctx, mutation, id, after, headers)
+        cross join lateral (
+            select u.ctx ->> 'operation' as operation,
+                   u.ctx ->> 'request_id' as request_id,
+                   left(u.ctx ->> 'ip', 64) as ip,
+                   left(u.ctx ->> 'user_agent', 512) as user_agent,
+                   u.ctx #>> '{principal,kind}' as kind,
+                   u.ctx #>> '{principal,subject}' as subject,
+                   u.ctx #>> '{principal,issuer}' as issuer,
+                   u.ctx #>> '{principal,key}' as key_id
+            offset 0
+        ) c
+    ), details as (
+        insert into prov.audit_details (chain, seq, partner, tenant, subject,
+            ip, user_agent, before, after, headers)
+        select m.id, 1, owner, m.id, m.subject, m.ip, m.user_agent, null,
+            m.after, m.headers
+        from made m
+    ), told as (
+        insert into prov.events (id, partner, tenant, type, request_id, data)
+        select m.mutation, owner, m.id, event, m.request_id, m.after
+        from made m
+    )
+    insert into prov.audit (mutation, at, partner, tenant, resource_id,
+        status, operation, resource, kind, issuer, key_id, request_id, chain,
+        seq, prev_hash, details_hash, hash)
+    select m.mutation, moment, owner, m.id, m.id, made, m.operation, resource,
+        m.kind, m.issuer, m.key_id, m.request_id, m.id, 1, null,
+        m.details_hash,
+        prov.audit_hash(m.id, 1, null, m.mutation, moment, owner, m.id,
+            m.operation, resource, m.id, 201, null, 1, m.kind, m.issuer,
+            m.key_id, m.request_id, m.details_hash)
+    from made m;
+
+    perform prov.deliver_made(mutations, owner, ids, event);
+end
+$$;
+
+comment on function prov.record_made(jsonb[], uuid[], text, uuid[], json[],
+    jsonb[], text) is
+    'Writes the audit entries of tenants that have been made, each the first '
+    'of its chain and by a mutation of its own, and an event for each, as '
+    'prov.record() does for one.  All are of one partner.';

@@ -31,37 +31,32 @@ comment on function prov.emit(jsonb, uuid, uuid, uuid, bigint, text, json) is
     'it.';
 
 
-create or replace function prov.emit_many(ctx jsonb, ids uuid[], partner uuid,
-        tenants uuid[], type text, datas json[])
+create or replace function prov.deliver_made(events uuid[], partner uuid,
+        tenants uuid[], type text)
     returns void
     language plpgsql
 as $$
 declare
     patterns constant text[] := prov.event_patterns(type);
 begin
-    insert into prov.events (id, partner, tenant, type, request_id, data)
-    select u.id, emit_many.partner, u.tenant, emit_many.type,
-        ctx ->> 'request_id', u.data
-    from unnest(ids, tenants, datas) u (id, tenant, data);
-
     if exists (select from prov.webhook_endpoints w
-               where w.partner = emit_many.partner and w.status = 'active')
+               where w.partner = deliver_made.partner and w.status = 'active')
     then
         insert into prov.jobs (id, kind, queue, partner, tenant, event, seq)
-        select prov.uuid7_beside(u.id), 'webhook', w.id, emit_many.partner,
+        select prov.uuid7_beside(u.id), 'webhook', w.id, deliver_made.partner,
             u.tenant, u.id, 1
         from prov.webhook_endpoints w
-        cross join unnest(ids, tenants) with ordinality u (id, tenant, k)
-        where w.partner = emit_many.partner and w.status = 'active'
+        cross join unnest(events, tenants) with ordinality u (id, tenant, k)
+        where w.partner = deliver_made.partner and w.status = 'active'
             and w.event_types && patterns
         order by w.id, u.k;
     end if;
 end
 $$;
 
-comment on function prov.emit_many(jsonb, uuid[], uuid, uuid[], text, json[])
-    is 'Does what prov.emit() does, for tenants of which each has this as the '
-    'first of its changes.';
+comment on function prov.deliver_made(uuid[], uuid, uuid[], text) is
+    'Makes the jobs of events, each the first of its tenant, for the active '
+    'endpoints that want their type.';
 
 
 create or replace function prov.deliver(event uuid, partner uuid,

@@ -133,6 +133,10 @@ begin
 
         exit when found;
 
+        -- From now on in a queue: of all that find the link taken only one
+        -- can have the next, and the others would try in vain again.
+
+        ignored := pg_advisory_xact_lock(hashtextextended(chain::text, 5121));
         head := prov.audit_head(chain);
 
         if head.seq < seq then

@@ -106,6 +106,8 @@ typedef struct {
                                            empty: none */
     unsigned                body_required:1;
     unsigned                stream:1;   /* x-stream: answered page by page */
+    unsigned                several:1;  /* x-several: there is a function for
+                                           several requests at once */
     prov_openapi_api_t     *api;
 } prov_openapi_operation_t;
 

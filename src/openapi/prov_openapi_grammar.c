@@ -161,6 +161,7 @@ static prov_openapi_member_t  prov_openapi_operation[] = {
     ONE("x-permission", STRING),
     ONE("x-handler", STRING),
     ONE("x-stream", BOOLEAN),
+    ONE("x-several", BOOLEAN),
     ONE("x-event-stream", STRING),
     ONE("x-validate-result", RESULT),
     ONE("x-secret", SECRET),
@@ -390,7 +391,7 @@ prov_openapi_grammar_t  prov_openapi_grammar[PROV_OPENAPI_KINDS] = {
 
     [PROV_OPENAPI_K_OPERATION] =
         { "an operation", NULL,
-          "x-permission, x-handler, x-stream, x-event-stream, "
+          "x-permission, x-handler, x-stream, x-several, x-event-stream, "
           "x-validate-result, x-secret and x-outbound-url",
           prov_openapi_operation },
 

@@ -22,6 +22,8 @@ static ngx_int_t prov_openapi_operation_handler(prov_openapi_load_t *load,
     prov_openapi_at_t *at, const char *member, ngx_str_t *handler);
 static ngx_int_t prov_openapi_operation_stream(prov_openapi_load_t *load,
     prov_openapi_at_t *at, prov_openapi_operation_t *op);
+static ngx_int_t prov_openapi_operation_several(prov_openapi_load_t *load,
+    prov_openapi_at_t *at, prov_openapi_operation_t *op);
 static ngx_int_t prov_openapi_operation_live(prov_openapi_load_t *load,
     prov_openapi_at_t *at, prov_openapi_operation_t *op);
 static ngx_int_t prov_openapi_operation_others(prov_openapi_load_t *load);
@@ -259,6 +261,7 @@ prov_openapi_operation_add(prov_openapi_load_t *load,
     if (prov_openapi_operation_handler(load, at, "x-handler", &op->handler)
         != NGX_OK
         || prov_openapi_operation_stream(load, at, op) != NGX_OK
+        || prov_openapi_operation_several(load, at, op) != NGX_OK
         || prov_openapi_operation_live(load, at, op) != NGX_OK
         || prov_openapi_access(load, at, op) != NGX_OK
         || prov_openapi_parameters(load, item, at, template, op) != NGX_OK
@@ -336,6 +339,39 @@ prov_openapi_operation_stream(prov_openapi_load_t *load,
     }
 
     op->stream = 1;
+
+    return NGX_OK;
+}
+
+
+/* Only changes whose path names nothing are sent together. */
+
+static ngx_int_t
+prov_openapi_operation_several(prov_openapi_load_t *load,
+    prov_openapi_at_t *at, prov_openapi_operation_t *op)
+{
+    ngx_int_t          rc;
+    prov_openapi_at_t  several;
+
+    rc = prov_openapi_member(load, at, "x-several", &several);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
+    }
+
+    if (!json_is_true(several.json)) {
+        return NGX_OK;
+    }
+
+    if (op->method == PROV_OPENAPI_GET || op->npath || op->handler.len) {
+        return prov_openapi_fail(load, &several.pointer,
+                                 "only a change that a function serves, and "
+                                 "whose path has no parameters, shares a "
+                                 "statement with others: remove this "
+                                 "x-several");
+    }
+
+    op->several = 1;
 
     return NGX_OK;
 }

@@ -310,6 +310,12 @@ ngx_int_t prov_service_statement(ngx_conf_t *cf,
     prov_request_service_t *service, const char *format, ngx_str_t *function,
     ngx_uint_t *statement);
 
+/* prov_request_several.c */
+ngx_int_t prov_request_each(ngx_pool_t *pool, prov_db_conf_t *db,
+    ngx_uint_t statement, ngx_str_t *text);
+ngx_int_t prov_request_several(ngx_pool_t *pool,
+    prov_request_service_t *service, prov_request_call_t *call);
+
 /* prov_request_ctx.c: what is known of a request */
 prov_request_ctx_t *prov_request_ctx(ngx_http_request_t *r);
 prov_request_ctx_t *prov_request_ctx_find(ngx_http_request_t *r);
@@ -381,8 +387,6 @@ ngx_int_t prov_request_mutation(ngx_conf_t *cf,
 ngx_int_t prov_request_conditional(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 void prov_request_mutation_asked(prov_request_ctx_t *ctx, json_t **values);
-ngx_int_t prov_request_several(ngx_pool_t *pool, prov_db_conf_t *db,
-    ngx_uint_t statement, ngx_str_t *text);
 ngx_int_t prov_request_function(ngx_pool_t *pool,
     prov_openapi_operation_t *op, ngx_str_t *call);
 ngx_uint_t prov_request_statement(prov_request_ctx_t *ctx,

@@ -125,10 +125,16 @@ prov_service_call(ngx_conf_t *cf, prov_request_service_t *service,
     }
 
     if (op->handler.len == 0) {
-        return prov_request_function(cf->pool, op, &function) == NGX_OK
-               ? prov_service_statement(cf, service, NULL, &function,
-                                        &call->statement)
-               : NGX_ERROR;
+        if (prov_request_function(cf->pool, op, &function) != NGX_OK
+            || prov_service_statement(cf, service, NULL, &function,
+                                      &call->statement)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        return op->several ? prov_request_several(cf->pool, service, call)
+                           : NGX_OK;
     }
 
     call->handler = prov_service_handler(cf, service, op, handlers,
@@ -242,68 +248,7 @@ prov_service_statement(ngx_conf_t *cf, prov_request_service_t *service,
 
     *statement = n;
 
-    return prov_request_several(cf->pool, service->db, n, &text);
-}
-
-
-/*
- * The same statement for several requests, which PostgreSQL then prepares to
- * run once, not once for each.  The functions are called in the requests'
- * order, each after its own prov.enter(): a lateral join has no other.
- */
-
-ngx_int_t
-prov_request_several(ngx_pool_t *pool, prov_db_conf_t *db,
-    ngx_uint_t statement, ngx_str_t *text)
-{
-    u_char      *p, *last, *from;
-    ngx_str_t    many;
-    ngx_uint_t   param;
-
-    static const char       start[] = " from ";
-    static const ngx_str_t  source = ngx_string(
-        ", u.k from unnest($1::jsonb[], $2::jsonb[], $3::jsonb[]) "
-        "with ordinality u (ctx, params, input, k) cross join lateral ");
-    static const ngx_str_t  params[PROV_DB_PARAMS] = {
-        ngx_string("u.ctx"), ngx_string("u.params"), ngx_string("u.input")
-    };
-
-    last = text->data + text->len;
-    from = ngx_strlcasestrn(text->data, last, (u_char *) start,
-                            sizeof(start) - 2);
-
-    /* a parameter is two bytes, and each may stand there more than once */
-    many.data = ngx_pnalloc(pool, source.len + text->len
-                                  * (sizeof("u.params") - 1));
-    if (from == NULL || many.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    many.len = 0;
-
-    for (p = text->data; p < last; p++) {
-
-        if (p == from) {
-            ngx_memcpy(many.data + many.len, source.data, source.len);
-            many.len += source.len;
-            p += sizeof(start) - 1;
-        }
-
-        param = (*p == '$' && p + 1 < last) ? (ngx_uint_t) (p[1] - '1')
-                                            : PROV_DB_PARAMS;
-
-        if (param >= PROV_DB_PARAMS) {
-            many.data[many.len++] = *p;
-            continue;
-        }
-
-        ngx_memcpy(many.data + many.len, params[param].data,
-                   params[param].len);
-        many.len += params[param].len;
-        p++;
-    }
-
-    return prov_db_several(db, statement, &many);
+    return prov_request_each(cf->pool, service->db, n, &text);
 }
 
 

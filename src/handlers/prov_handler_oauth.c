@@ -131,15 +131,22 @@ prov_oauth_request(ngx_http_request_t *r)
 
     key = NULL;
 
+    if (ctx->lookup == NULL) {
+        ctx->lookup = ngx_pcalloc(r->pool, sizeof(prov_request_lookup_t));
+        if (ctx->lookup == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
     if (prov_auth_apikey_client(&oauth->form.client_id,
                                 &oauth->form.client_secret,
-                                &ctx->lookup.shown)
+                                &ctx->lookup->shown)
         != NGX_OK)
     {
         return prov_oauth_decide(r, NGX_DECLINED, NULL);
     }
 
-    rc = prov_request_key_find(r, &ctx->lookup, ctx->conf->keys,
+    rc = prov_request_key_find(r, ctx->lookup, ctx->conf->keys,
                                prov_oauth_found, &key);
 
     if (rc != NGX_AGAIN) {
@@ -201,7 +208,7 @@ prov_oauth_decide(ngx_http_request_t *r, ngx_int_t rc,
     ctx = ngx_http_get_module_ctx(r, ngx_http_provisioning_module);
     oauth = ctx->handling;
 
-    rc = prov_auth_apikey_check(key, &ctx->lookup.shown, r->pool, &identity,
+    rc = prov_auth_apikey_check(key, &ctx->lookup->shown, r->pool, &identity,
                                 &refusal);
 
     if (rc == NGX_DECLINED) {

@@ -44,6 +44,7 @@ typedef enum {
 
 typedef struct {
     ngx_str_t               name;       /* as documented */
+    u_char                 *lowcase;    /* of the same length */
     prov_openapi_in_e       in;
     prov_schema_t          *schema;
     ngx_uint_t              types;      /* prov_schema_types(schema) */
@@ -149,8 +150,7 @@ struct prov_openapi_api_s {
 
 typedef struct {
     prov_openapi_operation_t  *operation;
-    ngx_str_t                  values[PROV_OPENAPI_MAX_PARAMETERS];
-                                        /* of the path's parameters, decoded */
+    ngx_str_t                 *values;  /* of the path's parameters, decoded */
     ngx_str_t                  allow;   /* "GET, HEAD, POST", for a 405 */
 } prov_openapi_match_t;
 

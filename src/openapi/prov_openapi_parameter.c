@@ -257,6 +257,13 @@ prov_openapi_parameter_name(prov_openapi_load_t *load, prov_openapi_at_t *at,
         return prov_openapi_no_memory(load);
     }
 
+    parameter->lowcase = ngx_pnalloc(load->pool, text.len);
+    if (parameter->lowcase == NULL) {
+        return prov_openapi_no_memory(load);
+    }
+
+    ngx_strlow(parameter->lowcase, text.data, text.len);
+
     return NGX_OK;
 }
 

@@ -1,6 +1,6 @@
 /*
  * From a method and a path to an operation.  Runs on every request, with
- * what a stranger sent: no recursion, one allocation (for the decoded
+ * what a stranger sent: no recursion, two allocations (for the decoded
  * values), and work bounded by the number of routes.
  */
 
@@ -36,6 +36,7 @@ prov_openapi_route(prov_openapi_api_t *api, ngx_str_t *method,
     prov_openapi_node_t  *node;
 
     match->operation = NULL;
+    match->values = NULL;
     ngx_str_null(&match->allow);
 
     buf = ngx_pnalloc(pool, path->len + 1);
@@ -58,6 +59,15 @@ prov_openapi_route(prov_openapi_api_t *api, ngx_str_t *method,
     match->operation = prov_openapi_route_method(node, method);
     if (match->operation == NULL) {
         return PROV_OPENAPI_NOT_ALLOWED;
+    }
+
+    if (node->nvalues == 0) {
+        return NGX_OK;
+    }
+
+    match->values = ngx_palloc(pool, node->nvalues * sizeof(ngx_str_t));
+    if (match->values == NULL) {
+        return NGX_ERROR;
     }
 
     for (i = 0; i < node->nvalues; i++) {

@@ -172,9 +172,16 @@ typedef struct {
 
 typedef struct {
     prov_request_limit_t       *limit;
-    u_char                      key[PROV_LIMIT_KEY];
     prov_limit_room_t           room;
 } prov_request_room_t;
+
+
+/* A token that waits for its issuer's keys. */
+
+typedef struct {
+    prov_auth_wait_t            wait;
+    ngx_str_t                   token;
+} prov_request_await_t;
 
 
 /* What is wrong, in the words of RFC 9457. */
@@ -217,19 +224,20 @@ typedef ngx_int_t (*prov_request_take_pt)(ngx_http_request_t *r,
 struct prov_request_ctx_s {
     prov_request_conf_t        *conf;      /* of the access phase */
     ngx_str_t                   id;        /* request id */
-    prov_openapi_match_t       *match;
+    ngx_str_t                  *values;    /* of the path's parameters */
     prov_openapi_operation_t   *operation;
     prov_request_call_t        *call;
     prov_schema_t              *schema;    /* of the body that is read */
     prov_request_check_t       *check;     /* of that body, then of what
-                                              it leads to */
+                                              it leads to, while it is looked
+                                              at */
     u_char                     *validated; /* in args[0]: the hash of what was
                                               validated; NULL: nothing is */
     ngx_uint_t                  rounds;    /* of validating results */
     prov_auth_identity_t       *identity;
-    prov_request_lookup_t       lookup;    /* of an API key */
-    prov_auth_wait_t            await;     /* for an issuer's keys */
-    ngx_str_t                   token;     /* that waits for them */
+    prov_request_lookup_t      *lookup;    /* of an API key, or NULL */
+    prov_request_await_t       *await;     /* for an issuer's keys, or NULL */
+    ngx_int_t                   decided;   /* what came of either */
     void                       *handling;  /* a handler's own, which goes on
                                               with what follows: */
     prov_request_then_pt        then;      /* NULL: answers are sent */
@@ -248,7 +256,8 @@ struct prov_request_ctx_s {
                                               what the database gets */
     prov_request_room_t        *rooms;     /* of the limits that counted */
     ngx_uint_t                  nrooms;
-    ngx_str_t                   policy;    /* of the location that counted */
+    ngx_uint_t                  mrooms;    /* there is memory for */
+    ngx_str_t                  *policy;    /* of the location that counted */
     ngx_str_t                   limited;   /* the limit that had no room */
     ngx_str_t                   args[PROV_DB_PARAMS];  /* of the statement */
     prov_db_query_t            *query;
@@ -266,8 +275,7 @@ struct prov_request_ctx_s {
     unsigned                    live:1;    /* wants text/event-stream */
     unsigned                    counted:2; /* by limits: before and after
                                               authentication */
-    unsigned                    awaits:1;  /* the request will say good-bye
-                                              to who fetches keys */
+    unsigned                    resumed:1; /* "decided" counts */
     unsigned                    waiting:1; /* for the answer to the query */
     unsigned                    queried:1; /* the times are known */
     unsigned                    outcome:1; /* asks what became of a write */
@@ -438,6 +446,7 @@ struct prov_request_check_s {
 
 ngx_int_t prov_request_check(ngx_http_request_t *r,
     prov_request_check_t *check);
+ngx_uint_t prov_request_check_later(prov_request_check_t *check);
 
 /* prov_request_query.c: the round trip */
 ngx_int_t prov_request_query(ngx_http_request_t *r, prov_request_ctx_t *ctx);

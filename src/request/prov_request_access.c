@@ -58,18 +58,20 @@ prov_request_access(ngx_http_request_t *r)
     /* any event of the connection leads here while a key is looked up, or
        those of an issuer are fetched */
 
-    if (ctx->lookup.waiting || ctx->await.waiting) {
+    if ((ctx->lookup && ctx->lookup->waiting)
+        || (ctx->await && ctx->await->wait.waiting))
+    {
         return NGX_AGAIN;
     }
 
-    if (ctx->lookup.answered && ctx->conf == conf) {
-        ctx->lookup.answered = 0;
-        return prov_request_access_final(r, ctx, ctx->lookup.rc);
+    if (ctx->resumed && ctx->conf == conf) {
+        ctx->resumed = 0;
+        return prov_request_access_final(r, ctx, ctx->decided);
     }
 
     /* an internal redirect comes here again, for another location perhaps */
 
-    ctx->lookup.answered = 0;
+    ctx->resumed = 0;
     ctx->conf = conf;
     ctx->allowed = 0;
     ctx->operation = NULL;
@@ -220,7 +222,9 @@ prov_request_authenticate(ngx_http_request_t *r, prov_request_ctx_t *ctx)
         return prov_request_access_key(r, ctx, &token);
     }
 
-    ctx->await.waits = 0;
+    if (ctx->await) {
+        ctx->await->wait.waits = 0;
+    }
 
     return prov_request_access_token(r, ctx, &token);
 }

@@ -34,11 +34,18 @@ prov_request_access_key(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 
     key = NULL;
 
-    if (prov_auth_apikey_parse(text, &ctx->lookup.shown) != NGX_OK) {
+    if (ctx->lookup == NULL) {
+        ctx->lookup = ngx_pcalloc(r->pool, sizeof(prov_request_lookup_t));
+        if (ctx->lookup == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (prov_auth_apikey_parse(text, &ctx->lookup->shown) != NGX_OK) {
         return prov_request_access_decide(r, ctx, NGX_DECLINED, NULL);
     }
 
-    rc = prov_request_key_find(r, &ctx->lookup, ctx->conf->keys,
+    rc = prov_request_key_find(r, ctx->lookup, ctx->conf->keys,
                                prov_request_access_answered, &key);
 
     if (rc != NGX_AGAIN) {
@@ -64,8 +71,8 @@ prov_request_access_answered(ngx_http_request_t *r, ngx_int_t rc,
     c = r->connection;
     ctx = ngx_http_get_module_ctx(r, ngx_http_provisioning_module);
 
-    ctx->lookup.rc = prov_request_access_decide(r, ctx, rc, key);
-    ctx->lookup.answered = 1;
+    ctx->decided = prov_request_access_decide(r, ctx, rc, key);
+    ctx->resumed = 1;
 
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_core_run_phases;
@@ -85,7 +92,7 @@ prov_request_access_decide(ngx_http_request_t *r, prov_request_ctx_t *ctx,
         return rc;
     }
 
-    rc = prov_auth_apikey_check(key, &ctx->lookup.shown, r->pool,
+    rc = prov_auth_apikey_check(key, &ctx->lookup->shown, r->pool,
                                 &ctx->identity, &refusal);
 
     if (rc == NGX_DECLINED) {

@@ -12,7 +12,7 @@
 
 
 static ngx_int_t prov_request_token_wait(ngx_http_request_t *r,
-    prov_request_ctx_t *ctx, prov_auth_refusal_t *refusal);
+    prov_request_ctx_t *ctx, ngx_str_t *token, prov_auth_refusal_t *refusal);
 static void prov_request_token_fetched(void *data);
 static void prov_request_token_cleanup(void *data);
 static ngx_int_t prov_request_token_unavailable(ngx_http_request_t *r,
@@ -51,9 +51,7 @@ prov_request_access_token(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     }
 
     if (refusal.issuer) {
-        ctx->token = *token;
-
-        rc = prov_request_token_wait(r, ctx, &refusal);
+        rc = prov_request_token_wait(r, ctx, token, &refusal);
 
         if (rc != NGX_DECLINED) {
             return rc;
@@ -71,26 +69,31 @@ prov_request_access_token(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 
 static ngx_int_t
 prov_request_token_wait(ngx_http_request_t *r, prov_request_ctx_t *ctx,
-    prov_auth_refusal_t *refusal)
+    ngx_str_t *token, prov_auth_refusal_t *refusal)
 {
     ngx_int_t            rc;
     ngx_http_cleanup_t  *cln;
 
-    if (!ctx->awaits) {
+    if (ctx->await == NULL) {
         cln = ngx_http_cleanup_add(r, 0);
         if (cln == NULL) {
             return NGX_ERROR;
         }
 
+        ctx->await = ngx_pcalloc(r->pool, sizeof(prov_request_await_t));
+        if (ctx->await == NULL) {
+            return NGX_ERROR;
+        }
+
         cln->handler = prov_request_token_cleanup;
-        cln->data = &ctx->await;
-        ctx->awaits = 1;
+        cln->data = &ctx->await->wait;
     }
 
-    ctx->await.handler = prov_request_token_fetched;
-    ctx->await.data = r;
+    ctx->await->token = *token;
+    ctx->await->wait.handler = prov_request_token_fetched;
+    ctx->await->wait.data = r;
 
-    rc = prov_auth_await(refusal->issuer, &ctx->await);
+    rc = prov_auth_await(refusal->issuer, &ctx->await->wait);
 
     if (rc == NGX_BUSY) {
         return prov_request_token_unavailable(r, refusal);
@@ -122,14 +125,14 @@ prov_request_token_fetched(void *data)
 
     ngx_http_set_log_request(c->log, r);
 
-    rc = prov_request_access_token(r, ctx, &ctx->token);
+    rc = prov_request_access_token(r, ctx, &ctx->await->token);
 
     if (rc == NGX_AGAIN) {
         return;
     }
 
-    ctx->lookup.rc = rc;
-    ctx->lookup.answered = 1;
+    ctx->decided = rc;
+    ctx->resumed = 1;
 
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_core_run_phases;

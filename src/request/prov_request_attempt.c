@@ -93,7 +93,7 @@ prov_attempt_named(prov_attempt_t *attempt, prov_request_ctx_t *ctx)
 
     static ngx_str_t  partner = ngx_string("partner");
 
-    if (!ctx->operation->api->partnerless || ctx->match == NULL) {
+    if (!ctx->operation->api->partnerless || ctx->values == NULL) {
         return;
     }
 
@@ -104,7 +104,7 @@ prov_attempt_named(prov_attempt_t *attempt, prov_request_ctx_t *ctx)
             && ngx_strncmp(param[i].name.data, partner.data, partner.len) == 0)
         {
             prov_attempt_set(attempt, PROV_ATTEMPT_NAMED,
-                             &ctx->match->values[i]);
+                             &ctx->values[i]);
             return;
         }
     }

@@ -207,16 +207,11 @@ prov_request_body(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 {
     ngx_int_t              rc;
     ngx_chain_t           *cl;
-    prov_request_check_t  *check;
+    prov_request_check_t  *check, now;
 
-    check = ngx_pcalloc(r->pool, sizeof(prov_request_check_t));
-    if (check == NULL) {
-        return NGX_ERROR;
-    }
+    ngx_memzero(&now, sizeof(prov_request_check_t));
 
-    /* set by ngx_pcalloc(): check->body, len, in_file, text.len, … = 0 */
-
-    ctx->check = check;
+    check = &now;
 
     check->schema = ctx->schema;
     check->required = ctx->operation->body_required;
@@ -238,9 +233,30 @@ prov_request_body(ngx_http_request_t *r, prov_request_ctx_t *ctx,
         return NGX_ERROR;
     }
 
+    /* what a thread looks at stays until it has, and nothing else does */
+
+    if (prov_request_check_later(check)) {
+        check = ngx_palloc(r->pool, sizeof(prov_request_check_t));
+        if (check == NULL) {
+            return NGX_ERROR;
+        }
+
+        *check = now;
+    }
+
+    ctx->check = check;
+
     rc = prov_request_check(r, check);
 
-    return (rc == NGX_OK) ? prov_request_body_result(r, ctx) : rc;
+    if (rc == NGX_OK) {
+        rc = prov_request_body_result(r, ctx);
+    }
+
+    if (check == &now) {
+        ctx->check = NULL;
+    }
+
+    return rc;
 }
 
 

@@ -46,7 +46,7 @@ prov_request_check(ngx_http_request_t *r, prov_request_check_t *check)
 
 #if (NGX_THREADS)
 
-    if (check->len > PROV_REQUEST_CHECK_SMALL || check->in_file) {
+    if (prov_request_check_later(check)) {
         return prov_request_check_post(r, check);
     }
 
@@ -55,6 +55,19 @@ prov_request_check(ngx_http_request_t *r, prov_request_check_t *check)
     prov_request_check_run(check);
 
     return NGX_OK;
+}
+
+
+/* Is it for a thread? */
+
+ngx_uint_t
+prov_request_check_later(prov_request_check_t *check)
+{
+#if (NGX_THREADS)
+    return check->len > PROV_REQUEST_CHECK_SMALL || check->in_file;
+#else
+    return 0;
+#endif
 }
 
 

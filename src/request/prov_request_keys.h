@@ -34,17 +34,15 @@ typedef void (*prov_request_key_pt)(ngx_http_request_t *r, ngx_int_t rc,
     prov_auth_apikey_t *key);
 
 
-/* A request that waits for a look-up; in the request's context. */
+/* A request that waits for a look-up; in the request's memory. */
 
 typedef struct {
     ngx_queue_t           queue;         /* in the entry's */
     ngx_http_request_t   *request;
     prov_request_key_pt   handler;
     prov_auth_shown_t     shown;
-    ngx_int_t             rc;            /* what became of it */
     unsigned              waiting:1;
     unsigned              joined:1;      /* a question that was under way */
-    unsigned              answered:1;    /* rc counts */
     unsigned              cleanup:1;     /* the request will say good-bye */
 } prov_request_lookup_t;
 

@@ -12,8 +12,10 @@
 #define PROV_REQUEST_COUNTED_AFTER   2
 
 
+static ngx_int_t prov_request_limit_memory(ngx_http_request_t *r,
+    prov_request_ctx_t *ctx, ngx_uint_t n);
 static ngx_int_t prov_request_limit_count(ngx_http_request_t *r,
-    prov_request_ctx_t *ctx, prov_request_limit_t *limit);
+    prov_request_ctx_t *ctx, prov_request_limit_t *limit, u_char *key);
 static ngx_int_t prov_request_limit_key(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, prov_request_limit_t *limit, u_char *key);
 static ngx_int_t prov_request_limit_caller(prov_auth_identity_t *identity,
@@ -23,7 +25,7 @@ static ngx_int_t prov_request_limit_partner(ngx_http_request_t *r,
 static ngx_int_t prov_request_limit_address(struct sockaddr *sockaddr,
     u_char *key);
 static void prov_request_limit_give(prov_request_ctx_t *ctx,
-    ngx_uint_t first);
+    ngx_uint_t first, u_char (*keys)[PROV_LIMIT_KEY]);
 static ngx_int_t prov_request_limit_refuse(ngx_http_request_t *r,
     prov_request_room_t *room);
 static ngx_int_t prov_request_limit_rooms(ngx_http_request_t *r,
@@ -40,6 +42,7 @@ ngx_int_t
 prov_request_limit(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     ngx_uint_t authenticated)
 {
+    u_char                 keys[PROV_REQUEST_LIMITS][PROV_LIMIT_KEY];
     ngx_int_t              rc;
     ngx_uint_t             i, first, when;
     prov_request_conf_t   *conf;
@@ -54,15 +57,7 @@ prov_request_limit(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     }
 
     ctx->counted |= when;
-    ctx->policy = conf->policy;
-
-    if (ctx->rooms == NULL) {
-        ctx->rooms = ngx_palloc(r->pool, 2 * PROV_REQUEST_LIMITS
-                                         * sizeof(prov_request_room_t));
-        if (ctx->rooms == NULL) {
-            return NGX_ERROR;
-        }
-    }
+    ctx->policy = &conf->policy;
 
     first = ctx->nrooms;
     limit = conf->limits->elts;
@@ -73,11 +68,19 @@ prov_request_limit(ngx_http_request_t *r, prov_request_ctx_t *ctx,
             continue;
         }
 
-        rc = prov_request_limit_count(r, ctx, &limit[i]);
+        if (ctx->nrooms == ctx->mrooms
+            && prov_request_limit_memory(r, ctx, conf->limits->nelts)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        rc = prov_request_limit_count(r, ctx, &limit[i],
+                                      keys[ctx->nrooms - first]);
 
         if (rc == NGX_BUSY) {
             /* the last one is the one that was not taken from */
-            prov_request_limit_give(ctx, first);
+            prov_request_limit_give(ctx, first, keys);
 
             return prov_request_limit_refuse(r,
                                              &ctx->rooms[ctx->nrooms - 1]);
@@ -92,21 +95,51 @@ prov_request_limit(ngx_http_request_t *r, prov_request_ctx_t *ctx,
 }
 
 
+/*
+ * For n more.  A location's own limits have memory at once; after an internal
+ * redirect those of another one follow.
+ */
+
+static ngx_int_t
+prov_request_limit_memory(ngx_http_request_t *r, prov_request_ctx_t *ctx,
+    ngx_uint_t n)
+{
+    prov_request_room_t  *rooms;
+
+    n += ctx->nrooms;
+
+    rooms = ngx_palloc(r->pool, n * sizeof(prov_request_room_t));
+    if (rooms == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->nrooms) {
+        ngx_memcpy(rooms, ctx->rooms,
+                   ctx->nrooms * sizeof(prov_request_room_t));
+    }
+
+    ctx->rooms = rooms;
+    ctx->mrooms = n;
+
+    return NGX_OK;
+}
+
+
 /* NGX_BUSY: it has no room, and is the last of ctx->rooms */
 
 static ngx_int_t
 prov_request_limit_count(ngx_http_request_t *r, prov_request_ctx_t *ctx,
-    prov_request_limit_t *limit)
+    prov_request_limit_t *limit, u_char *key)
 {
     ngx_int_t             rc;
     prov_request_room_t  *room;
 
     room = &ctx->rooms[ctx->nrooms];
 
-    rc = prov_request_limit_key(r, ctx, limit, room->key);
+    rc = prov_request_limit_key(r, ctx, limit, key);
 
     if (rc == NGX_OK) {
-        rc = prov_limit_take(limit->zone, room->key, &room->room);
+        rc = prov_limit_take(limit->zone, key, &room->room);
     }
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
@@ -201,12 +234,17 @@ static ngx_int_t
 prov_request_limit_partner(ngx_http_request_t *r, ngx_str_t *partner,
     u_char *key)
 {
+    u_char     buffer[PROV_AUTH_MAX_SUBJECT];
     ngx_str_t  lower;
 
     lower.len = partner->len;
-    lower.data = ngx_pnalloc(r->pool, lower.len);
-    if (lower.data == NULL) {
-        return NGX_ERROR;
+    lower.data = buffer;
+
+    if (lower.len > sizeof(buffer)) {
+        lower.data = ngx_pnalloc(r->pool, lower.len);
+        if (lower.data == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     ngx_strlow(lower.data, partner->data, partner->len);
@@ -261,7 +299,8 @@ prov_request_limit_address(struct sockaddr *sockaddr, u_char *key)
 /* Undoes what this call has taken: all from first on but the last. */
 
 static void
-prov_request_limit_give(prov_request_ctx_t *ctx, ngx_uint_t first)
+prov_request_limit_give(prov_request_ctx_t *ctx, ngx_uint_t first,
+    u_char (*keys)[PROV_LIMIT_KEY])
 {
     ngx_uint_t            i;
     prov_request_room_t  *room;
@@ -269,7 +308,7 @@ prov_request_limit_give(prov_request_ctx_t *ctx, ngx_uint_t first)
     for (i = first; i < ctx->nrooms - 1; i++) {
         room = &ctx->rooms[i];
 
-        prov_limit_give(room->limit->zone, room->key, &room->room);
+        prov_limit_give(room->limit->zone, keys[i - first], &room->room);
     }
 }
 
@@ -325,7 +364,7 @@ prov_request_limit_headers(ngx_http_request_t *r)
 
     /* what is not for us to let in is not for us to count */
 
-    policy = (ctx && ctx->policy.data) ? &ctx->policy
+    policy = (ctx && ctx->policy) ? ctx->policy
              : (conf->api || conf->auth) ? &conf->policy : NULL;
 
     if (policy && policy->len

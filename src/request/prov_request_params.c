@@ -9,7 +9,11 @@
 
 
 /* how a number, an array or an object is written */
-#define PROV_PARAMS_DUMP  (JSON_COMPACT|JSON_ENCODE_ANY)
+#define PROV_PARAMS_DUMP    (JSON_COMPACT|JSON_ENCODE_ANY)
+
+/* as many as most operations have, and what their values fit into */
+#define PROV_PARAMS_FEW     32
+#define PROV_PARAMS_BUFFER  1024
 
 
 static ngx_int_t prov_params_read(prov_params_t *p);
@@ -27,6 +31,7 @@ prov_request_params(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 {
     ngx_int_t      rc;
     ngx_str_t      errors;
+    json_t        *values[PROV_PARAMS_FEW];
     ngx_uint_t     i;
     prov_params_t  p;
 
@@ -34,11 +39,18 @@ prov_request_params(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 
     p.request = r;
     p.ctx = ctx;
-    p.values = ngx_pcalloc(r->pool, (ctx->operation->parameters.nelts + 1)
-                                    * sizeof(json_t *));
-    if (p.values == NULL) {
-        return NGX_ERROR;
+    p.values = values;
+
+    if (ctx->operation->parameters.nelts > PROV_PARAMS_FEW) {
+        p.values = ngx_palloc(r->pool, ctx->operation->parameters.nelts
+                                       * sizeof(json_t *));
+        if (p.values == NULL) {
+            return NGX_ERROR;
+        }
     }
+
+    ngx_memzero(p.values, ctx->operation->parameters.nelts
+                          * sizeof(json_t *));
 
     rc = prov_params_read(&p);
 
@@ -170,8 +182,8 @@ prov_params_violated(prov_params_t *p, prov_openapi_parameter_t *param,
 static ngx_int_t
 prov_params_text(prov_params_t *p, ngx_str_t *text)
 {
-    u_char                    *d;
-    size_t                     len, *sizes;
+    u_char                    *d, buffer[PROV_PARAMS_BUFFER];
+    size_t                     len, *sizes, few[PROV_PARAMS_FEW];
     json_t                    *value;
     ngx_str_t                  string;
     ngx_uint_t                 i, n;
@@ -180,9 +192,13 @@ prov_params_text(prov_params_t *p, ngx_str_t *text)
     n = p->ctx->operation->parameters.nelts;
     param = p->ctx->operation->parameters.elts;
 
-    sizes = ngx_palloc(p->request->pool, (n + 1) * sizeof(size_t));
-    if (sizes == NULL) {
-        return NGX_ERROR;
+    sizes = few;
+
+    if (n > PROV_PARAMS_FEW) {
+        sizes = ngx_palloc(p->request->pool, n * sizeof(size_t));
+        if (sizes == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     len = sizeof("{}");
@@ -206,9 +222,20 @@ prov_params_text(prov_params_t *p, ngx_str_t *text)
         len += prov_json_quoted(param[i].name.len) + 2 + sizes[i];
     }
 
-    d = ngx_pnalloc(p->request->pool, len);
-    if (d == NULL) {
-        return NGX_ERROR;
+    if (len == sizeof("{}")) {
+        ngx_str_set(text, "{}");
+        return NGX_OK;
+    }
+
+    /* the bound is several times what is written, so only that stays */
+
+    d = buffer;
+
+    if (len > sizeof(buffer)) {
+        d = ngx_pnalloc(p->request->pool, len);
+        if (d == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     text->data = d;
@@ -250,6 +277,15 @@ prov_params_text(prov_params_t *p, ngx_str_t *text)
 
     text->len = d - text->data;
 
+    if (text->data == buffer) {
+        text->data = ngx_pnalloc(p->request->pool, text->len + 1);
+        if (text->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(text->data, buffer, text->len + 1);
+    }
+
     return NGX_OK;
 }
 
@@ -279,7 +315,7 @@ prov_params_tenant(prov_request_ctx_t *ctx)
             continue;
         }
 
-        value = &ctx->match->values[i];
+        value = &ctx->values[i];
 
         for (j = 0; j < value->len; j++) {
             if (value->data[j] < 0x20 || value->data[j] == 0x7f) {

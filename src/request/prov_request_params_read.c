@@ -55,7 +55,7 @@ prov_params_path(prov_params_t *p)
     param = p->ctx->operation->parameters.elts;
 
     for (i = 0; i < p->ctx->operation->npath; i++) {
-        if (prov_params_set(p, &param[i], NULL, &p->ctx->match->values[i])
+        if (prov_params_set(p, &param[i], NULL, &p->ctx->values[i])
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -182,7 +182,6 @@ prov_params_list(prov_params_t *p, prov_openapi_parameter_t *param,
 static ngx_int_t
 prov_params_headers(prov_params_t *p)
 {
-    u_char                    *name;
     ngx_int_t                  rc;
     ngx_str_t                  value;
     prov_openapi_parameter_t  *param;
@@ -191,14 +190,7 @@ prov_params_headers(prov_params_t *p)
 
     while ((param = prov_params_next(p, param, PROV_OPENAPI_HEADER))) {
 
-        name = ngx_pnalloc(p->request->pool, param->name.len);
-        if (name == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_strlow(name, param->name.data, param->name.len);
-
-        rc = prov_request_header_whole(p->request, (char *) name,
+        rc = prov_request_header_whole(p->request, (char *) param->lowcase,
                                        param->name.len, &value);
 
         if (rc == NGX_DECLINED) {

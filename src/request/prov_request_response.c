@@ -103,7 +103,7 @@ prov_request_committed(ngx_http_request_t *r, prov_request_ctx_t *ctx)
     }
 
     for (i = 0; i < ctx->operation->npath; i++) {
-        prov_request_wake(&ctx->match->values[i]);
+        prov_request_wake(&ctx->values[i]);
     }
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_provisioning_module);

@@ -17,28 +17,25 @@ static ngx_int_t prov_request_strip(ngx_str_t *prefix, ngx_str_t *path);
 ngx_int_t
 prov_request_route(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 {
-    ngx_int_t             rc;
-    ngx_str_t             path;
-    prov_request_conf_t  *conf;
+    ngx_int_t              rc;
+    ngx_str_t              path;
+    prov_request_conf_t   *conf;
+    prov_openapi_match_t   match;
 
     conf = ctx->conf;
-
-    ctx->match = ngx_pcalloc(r->pool, sizeof(prov_openapi_match_t));
-    if (ctx->match == NULL) {
-        return NGX_ERROR;
-    }
 
     rc = prov_request_path(r, &conf->prefix, &path);
 
     if (rc == NGX_OK) {
         rc = prov_openapi_route(conf->api, &r->method_name, &path, r->pool,
-                                ctx->match);
+                                &match);
     }
 
     switch (rc) {
 
     case NGX_OK:
-        ctx->operation = ctx->match->operation;
+        ctx->operation = match.operation;
+        ctx->values = match.values;
 
         if (conf->service) {
             ctx->call = &conf->service->calls[ctx->operation->index];
@@ -57,15 +54,13 @@ prov_request_route(ngx_http_request_t *r, prov_request_ctx_t *ctx)
                             "exist are described at %V.", &conf->published);
 
     case NGX_HTTP_NOT_ALLOWED:
-        if (prov_request_header_out(r, "Allow", &ctx->match->allow)
-            != NGX_OK)
-        {
+        if (prov_request_header_out(r, "Allow", &match.allow) != NGX_OK) {
             return NGX_ERROR;
         }
 
         return prov_problem(r, NGX_HTTP_NOT_ALLOWED, "method_not_allowed",
                             "This path does not support the method; it "
-                            "supports %V.", &ctx->match->allow);
+                            "supports %V.", &match.allow);
 
     case NGX_HTTP_BAD_REQUEST:
         return prov_problem(r, NGX_HTTP_BAD_REQUEST, "invalid_path",

@@ -116,13 +116,13 @@ prov_secret_owner(ngx_http_request_t *r, prov_request_ctx_t *ctx,
         return NGX_OK;
     }
 
-    owner->len = ctx->match->values[i].len;
+    owner->len = ctx->values[i].len;
     owner->data = ngx_pnalloc(r->pool, owner->len);
     if (owner->data == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_strlow(owner->data, ctx->match->values[i].data, owner->len);
+    ngx_strlow(owner->data, ctx->values[i].data, owner->len);
 
     return NGX_OK;
 }

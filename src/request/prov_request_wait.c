@@ -405,7 +405,7 @@ prov_wait_concerns(prov_request_ctx_t *ctx, ngx_str_t *id)
     ngx_str_t   *value;
     ngx_uint_t   i;
 
-    value = ctx->match->values;
+    value = ctx->values;
 
     for (i = 0; i < ctx->operation->npath; i++) {
         if (value[i].len == id->len

@@ -76,6 +76,35 @@ subtest 'what is verified is remembered' => sub {
             'to the letter');
 };
 
+subtest 'what a request was given stays until it ends' => sub {
+    issuer('hold', "$base key rsa.pub kid=rsa;");
+    ask('set', 'hold', 'hold');
+
+    my @tokens = map { valid(sub => "\"user$_", roles => ["b$_"]) } 0 .. 1;
+
+    for my $first (1, 0) {
+        ask('cache', 1);
+        verify('hold', $tokens[0]) unless $first;
+
+        is((ask('hold', 'hold', unpack 'H*', $tokens[0]))[0], 'ok',
+            $first ? 'a token is seen' : 'a token is known');
+        accepted('hold', $tokens[1], 'another takes its place in the cache');
+        is(cached('hold', $tokens[0]), 'unknown', 'which has forgotten it');
+
+        my ($subject, $told) = ask('held');
+        is($subject, '"user0', 'the request has not');
+        like($told, qr/^,"partner":"[^"]+","principal":\{"kind":"user",
+            "subject":"\\"user0","issuer":"[^"]+","roles":\["b0"\]\}\z/x,
+            'and says it to the database');
+    }
+
+    ask('cache', 1);
+    verify('hold', $tokens[0]);
+    ask('hold', 'hold', unpack 'H*', $tokens[0]);
+    ask('cache', 'off');
+    is((ask('held'))[0], '"user0', 'not even when the cache itself goes');
+};
+
 subtest 'what is remembered ends' => sub {
     issuer('ends', "$base key rsa.pub kid=rsa; leeway 10s;");
     ask('set', 'ends', 'ends');

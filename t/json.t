@@ -2,6 +2,7 @@
 
 # Reading JSON without memory: t/unit/json_memory.c fails each allocation of
 # jansson's.  That nginx answers 500 then, and not 400, is in t/bodies_memory.t.
+# And writing strings.
 #
 #   prove t/json.t
 #
@@ -20,5 +21,6 @@ use Unit;
 compile(qw(base/prov_json* t/unit/tap.c));
 
 tap('json_memory', build('t/unit/json_memory.c'));
+tap('json_quote', build('t/unit/json_quote.c'));
 
 done_testing();

@@ -66,9 +66,14 @@ typedef struct {
 } prov_auth_set_t;
 
 
+/* bytes of what whoever uses an identity keeps with it */
+#define PROV_AUTH_NOTE  32
+
+
 /*
- * What a verified token says; one piece of the pool given to verify, except
- * for the issuer, which the configuration keeps.
+ * What a verified token says; in one piece, except for the issuer, which the
+ * configuration keeps.  Several requests may have the same one, so nothing in
+ * it is changed, but for the note.
  */
 
 typedef struct {
@@ -83,6 +88,11 @@ typedef struct {
     ngx_uint_t           nnetworks;
     time_t               expires;       /* "exp": without the leeway; of a
                                            key: 0 is never */
+    ngx_str_t            told;          /* prov_auth_identity_told(), where
+                                           it was written already */
+    u_char               note[PROV_AUTH_NOTE];  /* what src/request has made
+                                                   of all this */
+    unsigned             noted:1;       /* it is there */
     unsigned             scoped:1;      /* may do what roles say, literally */
 } prov_auth_identity_t;
 
@@ -141,13 +151,21 @@ ngx_int_t prov_auth_set_publish(prov_auth_set_t *set, ngx_pool_t *pool,
 
 /*
  * Verifies a compact JWT against the issuers of a set.  Consults and feeds
- * cache, which may be NULL.  The identity is allocated from pool.
+ * cache, which may be NULL.  The identity is there for as long as pool is.
  *
  * NGX_OK: *identity.  NGX_DECLINED: *refusal.  NGX_ERROR: no memory.
  */
 ngx_int_t prov_auth_verify(prov_auth_set_t *set, prov_auth_cache_t *cache,
     ngx_str_t *token, ngx_pool_t *pool, prov_auth_identity_t **identity,
     prov_auth_refusal_t *refusal);
+
+/*
+ * Writes the identity's members of the object that the database is told of a
+ * caller in, with a comma before each; returns the end.  len is an upper
+ * bound.
+ */
+size_t prov_auth_identity_told_len(prov_auth_identity_t *identity);
+u_char *prov_auth_identity_told(u_char *p, prov_auth_identity_t *identity);
 
 /*
  * What a refusal with an issuer leads to.  NGX_AGAIN: wait->handler, which the

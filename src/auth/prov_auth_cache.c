@@ -2,8 +2,8 @@
  * A worker's memory of tokens it has verified, so that a caller who sends the
  * same token again costs one SHA-256.  Belongs to one worker; keeps successes
  * only, each until its token ends, its issuer's keys change, or others push it
- * out; what it hands out is a copy, because an entry may leave while a request
- * lives.
+ * out.  Requests share what is kept; an entry that leaves while some live to
+ * which it was handed out goes with the last of them.
  */
 
 #include "auth/prov_auth_private.h"
@@ -19,6 +19,8 @@ typedef struct {
     time_t                 end;         /* "exp" and the issuer's leeway */
     ngx_uint_t             generation;  /* of the issuer's keys */
     prov_auth_identity_t  *identity;    /* behind this struct */
+    ngx_uint_t             pools;       /* that it was handed out to */
+    unsigned               left:1;      /* the cache; goes with the last */
 } prov_auth_cached_t;
 
 
@@ -43,6 +45,7 @@ static prov_auth_cached_t *prov_auth_cache_lookup(prov_auth_cache_t *cache,
 static ngx_rbtree_key_t prov_auth_cache_prefix(u_char *key);
 static void prov_auth_cache_remove(prov_auth_cache_t *cache,
     prov_auth_cached_t *entry);
+static void prov_auth_cache_release(void *data);
 static void prov_auth_cache_cleanup(void *data);
 
 
@@ -112,13 +115,16 @@ prov_auth_cache_key(prov_auth_cache_t *cache, prov_auth_set_t *set,
 }
 
 
-/* NGX_OK: *identity, in pool.  NGX_DECLINED: not known.  NGX_ERROR: memory. */
+/*
+ * NGX_OK: *identity, which stays as long as pool does.  NGX_DECLINED: not
+ * known.  NGX_ERROR: memory.
+ */
 
 ngx_int_t
 prov_auth_cache_find(prov_auth_cache_t *cache, u_char *key, ngx_pool_t *pool,
     prov_auth_identity_t **identity)
 {
-    void                *piece;
+    ngx_pool_cleanup_t  *cln;
     prov_auth_cached_t  *entry;
 
     entry = prov_auth_cache_lookup(cache, key);
@@ -141,12 +147,16 @@ prov_auth_cache_find(prov_auth_cache_t *cache, u_char *key, ngx_pool_t *pool,
         return NGX_DECLINED;
     }
 
-    piece = ngx_palloc(pool, prov_auth_identity_size(entry->identity));
-    if (piece == NULL) {
+    cln = ngx_pool_cleanup_add(pool, 0);
+    if (cln == NULL) {
         return NGX_ERROR;
     }
 
-    *identity = prov_auth_identity_copy(piece, entry->identity);
+    cln->handler = prov_auth_cache_release;
+    cln->data = entry;
+    entry->pools++;
+
+    *identity = entry->identity;
 
     ngx_queue_remove(&entry->queue);
     ngx_queue_insert_head(&cache->recent, &entry->queue);
@@ -161,15 +171,26 @@ void
 prov_auth_cache_store(prov_auth_cache_t *cache, u_char *key,
     prov_auth_identity_t *identity)
 {
-    size_t               size;
-    ngx_queue_t         *q;
-    prov_auth_cached_t  *entry;
+    u_char                told[PROV_AUTH_MAX_CACHED];
+    size_t                size;
+    ngx_queue_t          *q;
+    prov_auth_cached_t   *entry;
+    prov_auth_identity_t  kept;
 
-    size = prov_auth_identity_size(identity);
-
-    if (cache->size == 0 || size > PROV_AUTH_MAX_CACHED) {
+    if (cache->size == 0
+        || prov_auth_identity_size(identity) > PROV_AUTH_MAX_CACHED)
+    {
         return;
     }
+
+    kept = *identity;
+
+    if (prov_auth_identity_told_len(identity) <= sizeof(told)) {
+        kept.told.len = prov_auth_identity_told(told, identity) - told;
+        kept.told.data = told;
+    }
+
+    size = prov_auth_identity_size(&kept);
 
     while (cache->count >= cache->size) {
         q = ngx_queue_last(&cache->recent);
@@ -187,7 +208,9 @@ prov_auth_cache_store(prov_auth_cache_t *cache, u_char *key,
     entry->node.key = prov_auth_cache_prefix(key);
     entry->end = identity->expires + identity->issuer->leeway;
     entry->generation = prov_auth_remote_generation(identity->issuer);
-    entry->identity = prov_auth_identity_copy(entry + 1, identity);
+    entry->identity = prov_auth_identity_copy(entry + 1, &kept);
+    entry->pools = 0;
+    entry->left = 0;
 
     ngx_rbtree_insert(&cache->tree, &entry->node);
     ngx_queue_insert_head(&cache->recent, &entry->queue);
@@ -265,7 +288,24 @@ prov_auth_cache_remove(prov_auth_cache_t *cache, prov_auth_cached_t *entry)
     ngx_rbtree_delete(&cache->tree, &entry->node);
     cache->count--;
 
-    ngx_free(entry);
+    entry->left = 1;
+
+    if (entry->pools == 0) {
+        ngx_free(entry);
+    }
+}
+
+
+static void
+prov_auth_cache_release(void *data)
+{
+    prov_auth_cached_t *entry = data;
+
+    entry->pools--;
+
+    if (entry->left && entry->pools == 0) {
+        ngx_free(entry);
+    }
 }
 
 

@@ -17,6 +17,10 @@
 /* non-zero where a byte of x is n, or is not less than 128 */
 #define prov_json_is(x, n)   prov_json_less((x) ^ (PROV_JSON_ONES * (n)), 1)
 
+/* none of its bytes needs a second look */
+#define prov_json_plain(x)                                                    \
+    (!(prov_json_less(x, 0x20) | prov_json_is(x, '"') | prov_json_is(x, '\\')))
+
 
 static size_t prov_json_utf8(u_char *p, u_char *last);
 
@@ -25,7 +29,7 @@ u_char *
 prov_json_quote(u_char *dst, ngx_str_t *text)
 {
     u_char    *p, *last;
-    size_t     n;
+    size_t     n, rest;
     uint64_t   word;
 
     p = text->data;
@@ -40,12 +44,23 @@ prov_json_quote(u_char *dst, ngx_str_t *text)
         if (last - p >= (ssize_t) sizeof(word)) {
             ngx_memcpy(&word, p, sizeof(word));
 
-            if (!(prov_json_less(word, 0x20) | prov_json_is(word, '"')
-                  | prov_json_is(word, '\\')))
-            {
+            if (prov_json_plain(word)) {
                 dst = ngx_cpymem(dst, &word, sizeof(word));
                 p += sizeof(word);
                 continue;
+            }
+
+        } else if (text->len >= sizeof(word)) {
+
+            /* the last eight: what was before them is written once more */
+
+            rest = last - p;
+            ngx_memcpy(&word, last - sizeof(word), sizeof(word));
+
+            if (prov_json_plain(word)) {
+                ngx_memcpy(dst + rest - sizeof(word), &word, sizeof(word));
+                dst += rest;
+                break;
             }
         }
 

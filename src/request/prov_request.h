@@ -62,6 +62,7 @@ typedef struct {
     ngx_uint_t                  dry_run;   /* statement that keeps nothing */
     ngx_uint_t                  takes;     /* PROV_REQUEST_TAKES_… */
     prov_db_class_e             class;
+    ngx_str_t                   told;      /* to the database, of args[0] */
 } prov_request_call_t;
 
 
@@ -124,6 +125,7 @@ typedef struct {
     prov_request_keys_t        *keys;      /* NULL: no key is looked at */
     prov_openapi_api_t         *api;
     ngx_str_t                   prefix;    /* before the document's paths */
+    ngx_str_t                   told;      /* to the database, of args[0] */
     ngx_str_t                   database;  /* name */
     prov_db_conf_t             *db;
     prov_request_service_t     *service;
@@ -456,6 +458,9 @@ ngx_int_t prov_request_no_answer(ngx_http_request_t *r,
     prov_db_status_e status);
 
 /* prov_request_caller.c: what the database is told of the caller */
+ngx_int_t prov_request_caller_call(ngx_conf_t *cf,
+    prov_request_call_t *call);
+ngx_int_t prov_request_caller_conf(ngx_conf_t *cf, prov_request_conf_t *conf);
 ngx_int_t prov_request_caller(ngx_http_request_t *r,
     prov_request_ctx_t *ctx);
 

@@ -1,7 +1,8 @@
 /*
  * What the database is told of the caller and the request: the statement's
  * first argument, which prov.enter() takes.  Written by hand, once for each
- * request; docs/database.md lists its members.
+ * request; what is the same for all of an operation, a location or a token is
+ * there already.  docs/database.md lists its members.
  */
 
 #include "request/prov_request.h"
@@ -19,14 +20,72 @@
     prov_json_quote(prov_caller_put(p, name), value)
 
 
-static size_t prov_request_caller_len(prov_request_ctx_t *ctx,
-    ngx_str_t *permission, ngx_str_t *ip, ngx_str_t *agent);
+static size_t prov_request_caller_len(prov_request_ctx_t *ctx, ngx_str_t *ip,
+    ngx_str_t *agent);
 static ngx_int_t prov_request_caller_ids(prov_request_ctx_t *ctx,
     u_char **p);
-static u_char *prov_request_caller_who(u_char *p,
-    prov_auth_identity_t *identity);
 static u_char *prov_request_caller_prefer(u_char *p,
     prov_request_prefer_t *prefer);
+
+
+/* What of it is an operation's own; while the configuration is read. */
+
+ngx_int_t
+prov_request_caller_call(ngx_conf_t *cf, prov_request_call_t *call)
+{
+    u_char                    *p;
+    size_t                     len;
+    ngx_str_t                 *permission;
+    prov_openapi_operation_t  *op;
+
+    op = call->operation;
+    permission = NULL;
+    len = sizeof(",\"operation\":,\"permission\":")
+          + prov_json_quoted(op->id.len);
+
+    if (op->permission != PROV_OPENAPI_PUBLIC) {
+        permission = op->api->permissions.elts;
+        permission += op->permission;
+        len += prov_json_quoted(permission->len);
+    }
+
+    p = ngx_pnalloc(cf->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    call->told.data = p;
+
+    p = prov_caller_member(p, ",\"operation\":", &op->id);
+
+    if (permission) {
+        p = prov_caller_member(p, ",\"permission\":", permission);
+    }
+
+    call->told.len = p - call->told.data;
+
+    return NGX_OK;
+}
+
+
+/* And a location's. */
+
+ngx_int_t
+prov_request_caller_conf(ngx_conf_t *cf, prov_request_conf_t *conf)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(cf->pool, sizeof(",\"base\":")
+                              + prov_json_quoted(conf->prefix.len));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    conf->told.data = p;
+    conf->told.len = prov_caller_member(p, ",\"base\":", &conf->prefix) - p;
+
+    return NGX_OK;
+}
 
 
 /* Sets ctx->args[0]. */
@@ -36,17 +95,10 @@ prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 {
     u_char                    *p, *start, buffer[PROV_CALLER_BUFFER];
     size_t                     len;
-    ngx_str_t                 *permission, *ip, agent;
+    ngx_str_t                 *ip, agent;
     prov_openapi_operation_t  *op;
 
     op = ctx->operation;
-    permission = NULL;
-
-    if (op->permission != PROV_OPENAPI_PUBLIC) {
-        permission = op->api->permissions.elts;
-        permission += op->permission;
-    }
-
     ip = &r->connection->addr_text;
     ngx_str_null(&agent);
 
@@ -59,7 +111,7 @@ prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
        what is told of a result is pointed to */
 
     start = buffer;
-    len = prov_request_caller_len(ctx, permission, ip, &agent);
+    len = prov_request_caller_len(ctx, ip, &agent);
 
     if (len > sizeof(buffer) || op->result) {
         start = ngx_pnalloc(r->pool, len);
@@ -69,14 +121,10 @@ prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
     }
 
     p = prov_caller_member(start, "{\"request_id\":", &ctx->id);
-    p = prov_caller_member(p, ",\"operation\":", &op->id);
-    p = prov_caller_member(p, ",\"base\":", &ctx->conf->prefix);
+    p = ngx_cpymem(p, ctx->call->told.data, ctx->call->told.len);
+    p = ngx_cpymem(p, ctx->conf->told.data, ctx->conf->told.len);
     p = prov_caller_member(p, ",\"ip\":", ip);
     p = prov_caller_member(p, ",\"user_agent\":", &agent);
-
-    if (permission) {
-        p = prov_caller_member(p, ",\"permission\":", permission);
-    }
 
     if (op->method != PROV_OPENAPI_GET
         && prov_request_caller_ids(ctx, &p) != NGX_OK)
@@ -85,7 +133,7 @@ prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
     }
 
     if (ctx->identity) {
-        p = prov_request_caller_who(p, ctx->identity);
+        p = prov_auth_identity_told(p, ctx->identity);
 
         if (prov_request_grants_told(op)) {
             p = prov_caller_put(p, ",\"granted\":");
@@ -127,42 +175,25 @@ prov_request_caller(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 /* an upper bound: names and punctuation with room, values fully escaped */
 
 static size_t
-prov_request_caller_len(prov_request_ctx_t *ctx, ngx_str_t *permission,
-    ngx_str_t *ip, ngx_str_t *agent)
+prov_request_caller_len(prov_request_ctx_t *ctx, ngx_str_t *ip,
+    ngx_str_t *agent)
 {
-    size_t                 len;
-    ngx_uint_t             i;
-    prov_auth_identity_t  *identity;
+    size_t  len;
 
     len = 512 + 2 * PROV_ID_LEN + prov_json_quoted(ctx->id.len)
-          + prov_json_quoted(ctx->operation->id.len)
-          + prov_json_quoted(ctx->conf->prefix.len)
-          + prov_json_quoted(ip->len) + prov_json_quoted(agent->len);
-
-    if (permission) {
-        len += prov_json_quoted(permission->len);
-    }
-
-    len += ctx->secret.len;
+          + ctx->call->told.len + ctx->conf->told.len
+          + prov_json_quoted(ip->len) + prov_json_quoted(agent->len)
+          + ctx->secret.len;
 
     if (ctx->operation->result) {
         len += prov_request_result_len(ctx->operation);
     }
 
-    identity = ctx->identity;
-
-    if (identity) {
-        len += prov_json_quoted(identity->subject.len)
-               + prov_json_quoted(identity->issuer->iss.len)
-               + prov_json_quoted(identity->partner.len)
-               + prov_json_quoted(identity->key.len);
+    if (ctx->identity) {
+        len += prov_auth_identity_told_len(ctx->identity);
 
         if (prov_request_grants_told(ctx->operation)) {
             len += prov_request_granted_len(ctx->operation->api);
-        }
-
-        for (i = 0; i < identity->nroles; i++) {
-            len += prov_json_quoted(identity->roles[i].len) + 1;
         }
     }
 
@@ -200,43 +231,6 @@ prov_request_caller_ids(prov_request_ctx_t *ctx, u_char **p)
     *p = prov_caller_member(*p, ",\"id\":", &id);
 
     return NGX_OK;
-}
-
-
-static u_char *
-prov_request_caller_who(u_char *p, prov_auth_identity_t *identity)
-{
-    ngx_uint_t  i;
-
-    if (identity->partner.len) {
-        p = prov_caller_member(p, ",\"partner\":", &identity->partner);
-    }
-
-    p = identity->key.len
-        ? prov_caller_put(p, ",\"principal\":{\"kind\":\"key\"")
-        : prov_caller_put(p, ",\"principal\":{\"kind\":\"user\"");
-    p = prov_caller_member(p, ",\"subject\":", &identity->subject);
-    p = prov_caller_member(p, ",\"issuer\":", &identity->issuer->iss);
-
-    if (identity->key.len) {
-        p = prov_caller_member(p, ",\"key\":", &identity->key);
-    }
-
-    p = identity->scoped ? prov_caller_put(p, ",\"scopes\":[")
-                         : prov_caller_put(p, ",\"roles\":[");
-
-    for (i = 0; i < identity->nroles; i++) {
-        if (i) {
-            *p++ = ',';
-        }
-
-        p = prov_json_quote(p, &identity->roles[i]);
-    }
-
-    *p++ = ']';
-    *p++ = '}';
-
-    return p;
 }
 
 

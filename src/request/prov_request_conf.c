@@ -108,7 +108,9 @@ prov_service_call(ngx_conf_t *cf, prov_request_service_t *service,
     call->operation = op;
     call->class = prov_service_class(op);
 
-    if (prov_request_mutation(cf, service, call) != NGX_OK) {
+    if (prov_request_mutation(cf, service, call) != NGX_OK
+        || prov_request_caller_call(cf, call) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

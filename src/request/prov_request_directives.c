@@ -219,7 +219,8 @@ prov_request_set_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     plcf->prefix = prefix.data ? prefix : plcf->api->base;
 
-    return NGX_CONF_OK;
+    return (prov_request_caller_conf(cf, plcf) == NGX_OK) ? NGX_CONF_OK
+                                                          : NGX_CONF_ERROR;
 }
 
 

@@ -7,6 +7,11 @@
 #include "request/prov_request.h"
 
 
+#if (PROV_AUTH_NOTE != PROV_LIMIT_KEY)
+#error an identity has no room for what it is counted by
+#endif
+
+
 /* of the two calls; also a bit of ctx->counted */
 #define PROV_REQUEST_COUNTED_BEFORE  1
 #define PROV_REQUEST_COUNTED_AFTER   2
@@ -223,8 +228,23 @@ prov_request_limit_caller(prov_auth_identity_t *identity, u_char *key)
         return prov_limit_key(key, 'k', &identity->key, NULL);
     }
 
-    return prov_limit_key(key, 's', &identity->issuer->iss,
-                          &identity->subject);
+    /* a digest for each token that the worker knows, not for each request */
+
+    if (!identity->noted) {
+
+        if (prov_limit_key(identity->note, 's', &identity->issuer->iss,
+                           &identity->subject)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        identity->noted = 1;
+    }
+
+    ngx_memcpy(key, identity->note, PROV_LIMIT_KEY);
+
+    return NGX_OK;
 }
 
 

@@ -51,6 +51,7 @@ prov_request_merge(ngx_conf_t *cf, prov_request_conf_t *prev,
     if (conf->api == NULL) {
         conf->api = prev->api;
         conf->prefix = prev->prefix;
+        conf->told = prev->told;
     }
 
     if (conf->database.data == NULL) {

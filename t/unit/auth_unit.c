@@ -32,6 +32,10 @@ static named_set_t         sets[SETS];
 static ngx_pool_t         *cache_pool;
 static prov_auth_cache_t  *cache;
 
+/* a request that goes on */
+static ngx_pool_t            *held_pool;
+static prov_auth_identity_t  *held;
+
 
 static const char *
 text(ngx_str_t *s)
@@ -284,6 +288,38 @@ command_cached(char **word)
 }
 
 
+/* As "verify", but the request lives until "held" says what it still has. */
+
+static void
+command_hold(char **word)
+{
+    ngx_str_t            token;
+    prov_auth_refusal_t  refusal;
+
+    token = token_of(word[2]);
+    held_pool = ngx_create_pool(4096, ngx_shim_log());
+
+    printf("%s\n", (prov_auth_verify(set_named(word[1]), cache, &token,
+                                     held_pool, &held, &refusal)
+                    == NGX_OK) ? "ok" : "refused");
+}
+
+
+static void
+command_held(void)
+{
+    u_char     buf[4096];
+    ngx_str_t  told;
+
+    told.data = buf;
+    told.len = prov_auth_identity_told(buf, held) - buf;
+
+    printf("%s\t%s\n", text(&held->subject), text(&told));
+
+    ngx_destroy_pool(held_pool);
+}
+
+
 /*
  * Verifies again and again, with another allocation failing each time, until
  * there are no more.  Returns how many there were; *wrong counts how often
@@ -468,6 +504,12 @@ command(char **word)
 
     } else if (strcmp(word[0], "cached") == 0) {
         command_cached(word);
+
+    } else if (strcmp(word[0], "hold") == 0) {
+        command_hold(word);
+
+    } else if (strcmp(word[0], "held") == 0) {
+        command_held();
 
     } else if (strcmp(word[0], "memory") == 0) {
         command_memory(word);

@@ -82,6 +82,16 @@ subtest 'a request finds its operation' => sub {
         "GET /\xc3\xa4 b" => 'umlaut',
         "GET /a/" . 'v' x 5000 => 'a_x x=' . 'v' x 5000,
 
+        # wherever they stand in it
+        (map { my $n = $_; map { my ($before, $after) = @$_;
+            my $value = $after =~ s/%([0-9A-F]{2})/chr hex $1/ger;
+            ("GET /a/$before" => '400', "GET /a/$after" => "a_x x=$value",
+             "GET /a/$after/c/d" => "a_y_z_d y=$value z=c")
+        } ['v' x $n . '%', 'v' x $n . '%2F' . 'w' x 11],
+          ['v' x $n . '^', 'v' x $n . '%C3%A4' . 'w' x 9],
+          ['v' x $n . "\xff" . 'w' x 9, 'v' x $n . "\xc3\xa4" . 'w' x 9]
+        } 1 .. 20),
+
         # no segment is empty, "." or ".."
         'GET /a/'        => '404',
         'GET //a'        => '404',

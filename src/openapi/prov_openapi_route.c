@@ -7,6 +7,20 @@
 #include "openapi/prov_openapi_node.h"
 
 
+#define PROV_OPENAPI_ONES   0x0101010101010101ull
+#define PROV_OPENAPI_HIGH   0x8080808080808080ull
+
+/* non-zero where a byte of x is zero, or is not less than 128 */
+#define prov_openapi_zero(x)                                                  \
+    ((((x) - PROV_OPENAPI_ONES) | (x)) & PROV_OPENAPI_HIGH)
+
+/* none of its bytes is a slash, a percent sign, a NUL or beyond ASCII */
+#define prov_openapi_plain(x)                                                 \
+    (!(prov_openapi_zero(x)                                                   \
+       | prov_openapi_zero((x) ^ (PROV_OPENAPI_ONES * '/'))                   \
+       | prov_openapi_zero((x) ^ (PROV_OPENAPI_ONES * '%'))))
+
+
 static ngx_int_t prov_openapi_route_split(ngx_str_t *path, u_char *buf,
     ngx_str_t *segments, ngx_uint_t *n);
 static prov_openapi_node_t *prov_openapi_route_search(
@@ -214,31 +228,57 @@ prov_openapi_route_method(prov_openapi_node_t *node, ngx_str_t *method)
 u_char *
 prov_openapi_segment(u_char **dst, u_char *p, u_char *last)
 {
-    u_char     *d;
+    u_char     *d, *end;
+    uint64_t    word;
     ngx_int_t   c, all;
 
     all = 0;
+    d = *dst;
 
-    for (d = *dst; p < last && *p != '/'; p++) {
+    while (p < last) {
 
-        c = *p;
+        end = last;
 
-        if (c == '%') {
+        if (last - p >= (ssize_t) sizeof(word)) {
 
-            c = (last - p > 2) ? ngx_hextoi(p + 1, 2) : NGX_ERROR;
-            if (c == NGX_ERROR) {
+            /* eight bytes at once, of which none is any of what follows */
+
+            ngx_memcpy(&word, p, sizeof(word));
+
+            if (prov_openapi_plain(word)) {
+                d = ngx_cpymem(d, &word, sizeof(word));
+                p += sizeof(word);
+                continue;
+            }
+
+            end = p + sizeof(word);
+        }
+
+        for ( /* void */ ; p < end && *p != '/'; p++) {
+
+            c = *p;
+
+            if (c == '%') {
+
+                c = (last - p > 2) ? ngx_hextoi(p + 1, 2) : NGX_ERROR;
+                if (c == NGX_ERROR) {
+                    return NULL;
+                }
+
+                p += 2;
+            }
+
+            if (c == '\0') {
                 return NULL;
             }
 
-            p += 2;
+            *d++ = (u_char) c;
+            all |= c;
         }
 
-        if (c == '\0') {
-            return NULL;
+        if (p < end) {
+            break;
         }
-
-        *d++ = (u_char) c;
-        all |= c;
     }
 
     if (all > 0x7f && !prov_openapi_route_utf8(*dst, d)) {

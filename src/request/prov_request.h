@@ -103,6 +103,7 @@ typedef enum {
 
 typedef struct {
     ngx_str_t                   name;      /* of the zone and of the policy */
+    ngx_str_t                   told;      /* "name";r= for a caller */
     prov_limit_zone_t          *zone;
     prov_limit_rate_t           rate;
     prov_request_whose_e        whose;
@@ -572,7 +573,8 @@ ngx_int_t prov_request_attempts_init_worker(ngx_cycle_t *cycle);
 void prov_request_attempts_exit_worker(void);
 ngx_int_t prov_request_attempt(ngx_http_request_t *r);
 
-/* prov_request_variables.c: $provisioning_… */
+/* prov_request_variables.c: $provisioning_…; and a number in decimal */
+u_char *prov_request_decimal(u_char *p, ngx_uint_t n);
 ngx_int_t prov_request_variables(ngx_conf_t *cf);
 
 

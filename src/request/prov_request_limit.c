@@ -410,8 +410,7 @@ prov_request_limit_rooms(ngx_http_request_t *r, prov_request_ctx_t *ctx)
     room = ctx->rooms;
 
     for (i = 0; i < ctx->nrooms; i++) {
-        len += sizeof(", \"\";r=;t=") + 2 * NGX_INT_T_LEN
-               + room[i].limit->name.len;
+        len += sizeof(", ;t=") + 2 * NGX_INT_T_LEN + room[i].limit->told.len;
     }
 
     p = ngx_pnalloc(r->pool, len);
@@ -426,9 +425,15 @@ prov_request_limit_rooms(ngx_http_request_t *r, prov_request_ctx_t *ctx)
             continue;
         }
 
-        p = ngx_sprintf(p, "%s\"%V\";r=%ui;t=%ui",
-                        p > value.data ? ", " : "", &room[i].limit->name,
-                        room[i].room.remaining, room[i].room.reset);
+        if (p > value.data) {
+            *p++ = ',';
+            *p++ = ' ';
+        }
+
+        p = ngx_cpymem(p, room[i].limit->told.data, room[i].limit->told.len);
+        p = prov_request_decimal(p, room[i].room.remaining);
+        p = ngx_cpymem(p, ";t=", sizeof(";t=") - 1);
+        p = prov_request_decimal(p, room[i].room.reset);
     }
 
     value.len = p - value.data;

@@ -67,6 +67,16 @@ prov_request_set_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_memzero(limit, sizeof(prov_request_limit_t));
 
     limit->name = value[1];
+
+    limit->told.data = ngx_pnalloc(cf->pool, sizeof("\"\";r=")
+                                             + limit->name.len);
+    if (limit->told.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    limit->told.len = ngx_sprintf(limit->told.data, "\"%V\";r=", &limit->name)
+                      - limit->told.data;
+
     limit->file = cf->conf_file->file.name.data;
     limit->line = cf->conf_file->line;
     limit->location = (cf->cmd_type == NGX_HTTP_LOC_CONF);

@@ -181,6 +181,7 @@ prov_variable_time(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 {
     u_char              *p;
     ngx_str_t            text;
+    ngx_uint_t           rest;
     ngx_msec_t           ms;
     prov_request_ctx_t  *ctx;
 
@@ -192,15 +193,42 @@ prov_variable_time(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     ms = *(ngx_msec_t *) ((u_char *) ctx + data);
 
-    p = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + 4);
+    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN + 4);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     text.data = p;
-    text.len = ngx_sprintf(p, "%T.%03M", (time_t) (ms / 1000), ms % 1000) - p;
+
+    p = prov_request_decimal(p, ms / 1000);
+    rest = ms % 1000;
+
+    *p++ = '.';
+    *p++ = (u_char) ('0' + rest / 100);
+    *p++ = (u_char) ('0' + rest / 10 % 10);
+    *p++ = (u_char) ('0' + rest % 10);
+
+    text.len = p - text.data;
 
     return prov_variable_set(v, &text);
+}
+
+
+/* As ngx_sprintf() writes "%ui", for what every request has several of. */
+
+u_char *
+prov_request_decimal(u_char *p, ngx_uint_t n)
+{
+    u_char  *d, digits[NGX_INT_T_LEN];
+
+    d = digits + NGX_INT_T_LEN;
+
+    do {
+        *--d = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n);
+
+    return ngx_cpymem(p, d, digits + NGX_INT_T_LEN - d);
 }
 
 

@@ -42,6 +42,8 @@ is_example 'webhook_get 200', ask(GET => $path);
 is_example 'webhook_enable 200', ask(POST => "$path/enable");
 is_example 'webhook_rotate 200',
     try(POST => "$path/rotate-secret", 'webhook_rotate hour');
+ask(POST => "$path/rotate-secret") for 1 .. 2;
+is_example 'RotationConflict', ask(POST => "$path/rotate-secret");
 is try(POST => "$path/rotate-secret", 'webhook_rotate now')->status, 200,
     'a secret can be rotated at once';
 is_example 'webhook_update 200',

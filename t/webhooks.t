@@ -210,12 +210,24 @@ my $before = row($made)->{secret};
 $r = call(POST => place($made) . '/rotate-secret', { overlap_seconds => 60 });
 isnt $r->json->{secret}, $made->{secret}, 'a rotation gives another secret';
 like $r->json->{previous_until}, qr/\A20/, 'and says until when the old one is good';
-is row($made)->{previous_secret}, $before, 'which is kept as it was';
+is_deeply row($made)->{previous_secrets}, [$before],
+    'which is kept as it was';
 is row($made)->{secret} ne $before && 'whsec_' . encode_base64(
     unsealed(row($made)->{secret}, 'secret', $row->{id}), ''),
     $r->json->{secret}, 'beside the new one';
+is call(POST => place($made) . '/rotate-secret', { overlap_seconds => 3600 })
+    ->json->{previous_until}, call(GET => place($made))->json
+    ->{previous_until}, 'another one takes nothing away';
+is row($made)->{previous_secrets}[1], $before, 'from whoever has the first';
+call(POST => place($made) . '/rotate-secret');
+$r = call(POST => place($made) . '/rotate-secret');
+is $r->code, 'rotation_limit_reached', 'but there is an end to that';
+is $r->status, 409, 'which is a conflict';
+my $end = $r->json->{until};
+like $r->json->{detail}, qr/ until \Q$end\E\. Rotate again /,
+    'and says when it is over';
 call(POST => place($made) . '/rotate-secret', { overlap_seconds => 0 });
-is row($made)->{previous_secret}, undef, 'without overlap nothing is kept';
+is_deeply row($made)->{previous_secrets}, [], 'without overlap none is kept';
 $r = call(POST => place($pair) . '/rotate-secret');
 isnt $r->json->{public_key}, $pair->{public_key}, 'a key pair is rotated, too';
 
@@ -381,6 +393,9 @@ $r = call(POST => place($all) . '/recover', { since => $since });
 is $r->status, 202, 'what it has missed is recovered' or diag $r->body;
 is $r->json->{recovered}, 3, 'all of it, and nothing twice';
 is $r->json->{more}, JSON::PP::false, 'and no more';
+is $r->json->{next_cursor}, undef, 'so there is nowhere to go on';
+is call(POST => place($all) . '/recover', { since => $since, cursor => 'x' })
+    ->code, 'invalid_cursor', 'a cursor is looked at';
 is call(POST => place($all) . '/recover', { since => $since })
     ->json->{recovered}, 0, 'what is on its way already is not sent again';
 $postgres->sql(q{update prov.jobs set state = 'failed', finished_at = now()
@@ -390,6 +405,26 @@ is call(POST => place($all) . '/recover', { since => $since })
 is call(POST => place($all) . '/recover',
     { since => '2025-01-01T00:00:00Z' })->json->{recovered}, 1,
     'and from before';
+
+
+# many, in parts
+
+$postgres->sql(q{delete from prov.jobs where kind = 'webhook'});
+$postgres->sql(q{insert into prov.events (id, partner, type, data)
+    select prov.uuid7(), partner, 'tenant.updated', '{}'
+    from prov.webhook_endpoints, generate_series(1, 2300)
+    where id = ?}, $all->{webhook_endpoint});
+my ($parts, $n, $next) = (0, 0);
+do {
+    $r = call(POST => place($all) . '/recover', { since => $since,
+        $next ? (cursor => $next) : () });
+    $parts++;
+    $n += $r->json->{recovered};
+    $next = $r->json->{next_cursor};
+} while $r->json->{more} && $parts < 9;
+is "$parts $n", '3 2304', 'many are recovered in parts';
+is $postgres->value(q{select count(distinct event) || ' ' || count(*)
+    from prov.jobs where kind = 'webhook'}), '2304 2304', 'each of them once';
 
 
 # a limit, which no number of requests at a time gets past

@@ -204,15 +204,24 @@ like $request->{headers}{'webhook-signature'}, qr/\Av1,\S+ v1,\S+\z/,
 is_deeply [map { $_->{payload}{type} } @said],
     [('webhook_endpoint.test') x 4],
     'with the old secret they are taken, and with the new one';
-call(POST => place($v1) . '/rotate-secret', { overlap_seconds => 3600 });
+my $third = call(POST => place($v1) . '/rotate-secret',
+    { overlap_seconds => 3600 })->json;
+test($v1);
+$request = (came('/v1', 3))[2];
+like $request->{headers}{'webhook-signature'}, qr/\Av1,\S+ v1,\S+ v1,\S+\z/,
+    'who rotates again meanwhile takes nothing away';
+@said = verified(map { [$_->{secret}, $request] } $v1, $new, $third);
+is scalar(grep { $_->{payload} } @said), 3, 'all three secrets are good';
 my $last = call(POST => place($v1) . '/rotate-secret',
     { overlap_seconds => 0 })->json;
 test($v1);
-$request = (came('/v1', 3))[2];
+$request = (came('/v1', 4))[3];
 unlike $request->{headers}{'webhook-signature'}, qr/ /,
     'without overlap there is one';
-@said = verified([$new->{secret}, $request], [$last->{secret}, $request]);
-ok $said[0]{refused} && $said[1]{payload}, 'made with the new secret';
+@said = verified(map { [$_->{secret}, $request] } $v1, $new, $third, $last);
+is scalar(grep { $_->{refused} } @said[0 .. 2]), 3,
+    'by which no earlier secret is good';
+ok $said[3]{payload}, 'made with the new one';
 
 
 # --- what comes of it ----------------------------------------------------------
@@ -268,6 +277,21 @@ for my $case (['reset'], ['close'], ['garbage'], ['stall', qr/time/]) {
 }
 
 
+# --- whose fault it is, and where -------------------------------------------------
+
+my $moved = endpoint('/moved');
+$postgres->sql('update prov.webhook_endpoints set url = ? where id = ?',
+    'http://10.1.2.3/', $moved->{webhook_endpoint});
+$d = tried(test($moved), 1);
+like $d->{attempts}[0]{error}, qr/cannot be sent to/,
+    'where an endpoint is nothing may be sent to';
+ok call(GET => place($moved))->json->{failing_since},
+    'which is its owner\'s fault';
+is call(PATCH => place($moved), { url => $receiver->url('/moved') })
+    ->json->{failing_since}, undef, 'another URL has not failed yet';
+is tried(test($moved), 1)->{status}, 'succeeded', 'nor does it';
+
+
 # --- what is kept of an answer ---------------------------------------------------
 
 $d = tried(test(endpoint('/echo', headers => {
@@ -310,6 +334,8 @@ is $d->{status}, 'retrying', 'it is tried again';
 like $d->{attempts}[0]{error}, qr/^the gateway could not read/,
     'which is the gateway\'s own fault';
 is $d->{attempts}[0]{status}, undef, 'and nobody else\'s';
+is call(GET => place($v1))->json->{failing_since}, undef,
+    'so it is not held against the endpoint';
 $postgres->sql('update prov.webhook_endpoints set secret = ? where id = ?',
     $sealed, $v1->{webhook_endpoint});
 wait_until 'it is sent', sub { delivery($id)->{status} eq 'succeeded' };

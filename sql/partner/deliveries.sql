@@ -73,14 +73,17 @@ create or replace function partner.webhook_recover(ctx jsonb, params jsonb,
     language plpgsql security definer
 as $$
 declare
-    most   constant int := 10000;
-    since  constant timestamptz := input ->> 'since';
-    was    record;
-    w      prov.webhook_endpoints;
-    types  text[];
-    failed uuid[];
-    n      int;
-    missed int;
+    most    constant int := 1000;
+    since   constant timestamptz := input ->> 'since';
+    binding constant bytea := prov.list_binding('recover', jsonb_build_object(
+        'webhook_endpoint', params -> 'webhook_endpoint', 'since', since), '');
+    was     record;
+    w       prov.webhook_endpoints;
+    place   record;
+    failed  record;
+    missed  record;
+    n       int := 0;
+    next    text;
 begin
     was := prov.webhook_find_active(params);
     w := was.endpoint;
@@ -91,50 +94,49 @@ begin
         return;
     end if;
 
-    types := array(
-        select t.event_type
-        from prov.event_types() t
-        where w.event_types && prov.event_patterns(t.event_type));
-    failed := array(
-        select j.id
-        from prov.jobs j
-        where j.queue = w.id and j.state in ('failed', 'cancelled')
-            and j.created_at >= since
-        order by j.created_at, j.id
-        limit most);
+    place := prov.list_cursor_read(binding, input ->> 'cursor');
 
-    perform prov.delivery_again(failed);
+    if input ? 'cursor'
+       and place.place ~ '^(d[0-9]{1,15}|e[0-9]{1,18})$' is not true
+    then
+        status := 400;
+        body := json_build_object('code', 'invalid_cursor', 'detail',
+            'cursor must be the next_cursor of the last answer to the same '
+            'request, unchanged.');
+        return;
+    end if;
 
-    n := cardinality(failed);
+    -- first what has failed, then what was never tried
 
-    -- What there is no delivery of: the endpoint was disabled, or not there
-    -- yet, or had other types.  Sets are compared, whatever their sizes.
+    if place.place like 'e%' is not true then
+        failed := prov.recover_failed(w, coalesce(
+                prov.list_moment_read(substr(place.place, 2)), since),
+            place.id, most);
+        n := failed.n;
 
-    insert into prov.jobs (id, kind, queue, partner, tenant, event)
-    select prov.uuid7_beside(e.id), 'webhook', w.id, e.partner, e.tenant, e.id
-    from prov.events e
-    where e.id = any (array(
-        select m.id
-        from (
-            select o.id
-            from prov.events o
-            where o.partner = w.partner and o.id >= prov.uuid7_at(since)
-                and o.type = any (types)
-            except
-            select j.event
-            from prov.jobs j
-            where j.queue = w.id
-                and j.created_at >= since - interval '1 hour') m
-        order by m.id
-        limit most - n));
+        if failed.id is not null then
+            next := prov.list_cursor(binding,
+                'd' || prov.list_moment(failed.moment), failed.id);
+        end if;
 
-    get diagnostics missed = row_count;
+        place.place := null;
+        place.id := null;
+    end if;
 
-    n := n + missed;
+    if next is null then
+        missed := prov.recover_missed(w, since,
+            substr(place.place, 2)::xid8, place.id, most - n);
+        n := n + missed.n;
+
+        if missed.id is not null then
+            next := prov.list_cursor(binding, 'e' || missed.xid, missed.id);
+        end if;
+    end if;
 
     status := 202;
     body := json_build_object('webhook_endpoint', w.id,
-        'since', prov.rfc3339(since), 'recovered', n, 'more', n = most);
+        'since', prov.rfc3339(since), 'recovered', n,
+        'more', next is not null, 'next_cursor', next);
 
     perform prov.record(ctx, 'webhook_endpoint', w.id, null, status, null,
         body, null);
@@ -143,7 +145,7 @@ $$;
 
 comment on function partner.webhook_recover(jsonb, jsonb, jsonb) is
     'Sends an endpoint what has happened since a moment and was not '
-    'delivered, at most 10,000 events of it.';
+    'delivered, a part at a time.';
 
 
 create or replace function partner.delivery_list(ctx jsonb, params jsonb,
@@ -177,9 +179,9 @@ begin
 
     items := array(
         select prov.delivery_json(j)::text
-        from unnest(page.ids) with ordinality as i (id, n)
-        join prov.jobs j on j.id = i.id
-        order by i.n);
+        from prov.jobs j
+        where j.id = any (page.ids)
+        order by j.created_at desc, j.id desc);
 
     status := 200;
 

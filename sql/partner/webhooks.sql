@@ -139,9 +139,11 @@ create or replace function partner.webhook_update(ctx jsonb, params jsonb,
     language plpgsql security definer
 as $$
 declare
-    was   record;
-    given record;
-    w     prov.webhook_endpoints;
+    was     record;
+    given   record;
+    moved   boolean;
+    w       prov.webhook_endpoints;
+    ignored text;
 begin
     was := prov.webhook_find(params);
     status := was.status;
@@ -159,8 +161,21 @@ begin
         return;
     end if;
 
+    moved := input ->> 'url' <> (was.endpoint).url;
+
+    -- A new URL begins with a clean record.  Until no claim is at the queue:
+    -- what is leased from now on is sent there, and what was leased before
+    -- says nothing of it (see prov.webhooks_judge()).
+
+    if moved then
+        ignored := pg_advisory_xact_lock(
+            uuid_hash_extended((was.endpoint).id, 5118));
+    end if;
+
     update prov.webhook_endpoints as e
     set url = coalesce(input ->> 'url', e.url),
+        failing_since = case when moved is not true
+            then e.failing_since end,
         description = case when input ? 'description'
             then input ->> 'description' else e.description end,
         event_types = case when input ? 'event_types'
@@ -169,7 +184,7 @@ begin
             then prov.webhook_sealed(ctx, given.names) else e.headers end,
         header_names = case when input ? 'headers'
             then given.names else e.header_names end,
-        version = e.version + 1, updated_at = now()
+        version = e.version + 1, updated_at = clock_timestamp()
     where e.id = (params ->> 'webhook_endpoint')::uuid
     returning * into w;
 
@@ -218,26 +233,9 @@ create or replace function partner.webhook_enable(ctx jsonb, params jsonb,
         input jsonb, out status int, out body json, out headers jsonb)
     language plpgsql security definer
 as $$
-declare
-    was record;
-    w   prov.webhook_endpoints;
 begin
-    was := prov.webhook_find(params);
-    status := was.status;
-    body := was.body;
-
-    if status is not null then
-        return;
-    end if;
-
-    update prov.webhook_endpoints as e
-    set status = 'active', disabled_reason = null, disabled_at = null,
-        failing_since = null, version = e.version + 1, updated_at = now()
-    where e.id = (params ->> 'webhook_endpoint')::uuid
-    returning * into w;
-
-    select c.status, c.body, c.headers into status, body, headers
-    from prov.webhook_changed(ctx, was.endpoint, w) c;
+    select s.* into status, body, headers
+    from prov.webhook_switch(ctx, params, 'active') s;
 end
 $$;
 
@@ -249,30 +247,9 @@ create or replace function partner.webhook_disable(ctx jsonb, params jsonb,
         input jsonb, out status int, out body json, out headers jsonb)
     language plpgsql security definer
 as $$
-declare
-    was record;
-    w   prov.webhook_endpoints;
 begin
-    was := prov.webhook_find(params);
-    status := was.status;
-    body := was.body;
-
-    if status is not null then
-        return;
-    end if;
-
-    -- one that is disabled keeps the reason
-
-    update prov.webhook_endpoints as e
-    set status = 'disabled',
-        disabled_reason = coalesce(e.disabled_reason, 'requested'),
-        disabled_at = coalesce(e.disabled_at, now()),
-        version = e.version + 1, updated_at = now()
-    where e.id = (params ->> 'webhook_endpoint')::uuid
-    returning * into w;
-
-    select c.status, c.body, c.headers into status, body, headers
-    from prov.webhook_changed(ctx, was.endpoint, w) c;
+    select s.* into status, body, headers
+    from prov.webhook_switch(ctx, params, 'disabled') s;
 end
 $$;
 
@@ -285,9 +262,13 @@ create or replace function partner.webhook_rotate(ctx jsonb, params jsonb,
     language plpgsql security definer
 as $$
 declare
+    most    constant int := 3;
     overlap constant interval := make_interval(secs =>
         coalesce((input ->> 'overlap_seconds')::numeric, 86400)::float8);
+    until   constant timestamptz(3) := now() + overlap;
     was     record;
+    good    record;
+    first   timestamptz;
     w       prov.webhook_endpoints;
 begin
     was := prov.webhook_find(params);
@@ -298,9 +279,36 @@ begin
         return;
     end if;
 
+    -- Each secret stays good until the end that it was given, so that nobody
+    -- who has one is left out because somebody else has asked once more.
+
+    good := prov.webhook_left(was.endpoint, now());
+
+    if overlap > '0' and cardinality(good.secrets) >= most then
+        first := (select min(u) from unnest(good.untils) u);
+        status := 409;
+        body := json_build_object('code', 'rotation_limit_reached', 'detail',
+            format('Requests are signed with %s earlier secrets already, one '
+                   'of them until %s. Rotate again after that, or end all of '
+                   'them at once with "overlap_seconds": 0.',
+                   cardinality(good.secrets), prov.rfc3339(first)),
+            'limit', most, 'until', prov.rfc3339(first));
+        return;
+    end if;
+
+    if overlap > '0' then
+        good.secrets := (was.endpoint).secret || good.secrets;
+        good.untils := until || good.untils;
+        good.until := greatest(good.until, until);
+    else
+        good.secrets := '{}';
+        good.untils := '{}';
+        good.until := null;
+    end if;
+
     update prov.webhook_endpoints as e
-    set previous_secret = case when overlap > '0' then e.secret end,
-        previous_until = case when overlap > '0' then now() + overlap end,
+    set previous_secrets = good.secrets, previous_untils = good.untils,
+        previous_until = good.until,
         secret = ctx #>> array['secret', case e.algorithm
             when 'v1' then 'sealed' else 'private' end],
         public_key = case when e.algorithm = 'v1a'
@@ -324,4 +332,4 @@ $$;
 
 comment on function partner.webhook_rotate(jsonb, jsonb, jsonb) is
     'Gives an endpoint another secret, or pair of keys; requests are signed '
-    'with the one before, too, for a while.';
+    'with those before, too, for a while.';

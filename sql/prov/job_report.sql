@@ -124,24 +124,23 @@ begin
                     + make_interval(secs => 5 * j.lapsed)) end
         from judged g
         where j.id = g.id
-        returning j.id, g.kind, g.queue, g.verdict, g.ours,
-            g.log -> 'status' = '410' as gone
+        returning j.id, g.kind, g.queue, g.verdict, g.ours, j.leased_at,
+            g.log ->> 'status' as answer
     )
     select array_agg(t.id order by t.id) as ids,
         array_agg(c.id is not null order by t.id) as accepted,
         array_agg(distinct c.queue) filter (where c.kind = 'webhook'
             and c.verdict = 'done') as well,
-        array_agg(distinct c.queue) filter (where c.kind = 'webhook'
-            and c.verdict in ('retry', 'failed')
-            and c.ours is not true) as ill,
-        array_agg(distinct c.queue) filter (where c.kind = 'webhook'
-            and c.verdict = 'failed' and c.gone) as gone
+        jsonb_agg(jsonb_build_array(c.queue, c.leased_at, c.answer = '410'))
+            filter (where c.kind = 'webhook' and c.ours is not true
+                and (c.verdict = 'retry'
+                     or c.verdict = 'failed' and c.answer is not null)) as ill
     into r
     from told t
     left join changed c on c.id = t.id;
 
     if r.well is not null or r.ill is not null then
-        ignored := prov.webhooks_judge(moment, r.well, r.ill, r.gone);
+        ignored := prov.webhooks_judge(moment, r.well, r.ill);
     end if;
 
     return query select u.* from unnest(r.ids, r.accepted) u;
@@ -156,16 +155,31 @@ comment on function prov.jobs_report(jsonb, jsonb, jsonb) is
     'for each job, whether it was accepted.';
 
 
+-- Of failures those count that are the receiver's: it was tried (a name or an
+-- address that cannot be sent to is its own), and has not been changed since.
+-- What fails because of the gateway is said to (ours), is given back, or fails
+-- without an answer.
+
 create or replace function prov.webhooks_judge(moment timestamptz,
-        well uuid[], ill uuid[], gone uuid[])
+        well uuid[], ill jsonb)
     returns void
     language plpgsql
 as $$
 declare
     patience constant interval := coalesce(nullif(
         current_setting('prov.webhook_patience', true), ''), '5 days');
+    failures uuid[] := '{}';
+    goners   uuid[] := '{}';
     w        prov.webhook_endpoints;
+    gone     boolean;
 begin
+    if ill is not null then
+        select array_agg(f.value ->> 0),
+            array_agg(f.value ->> 0) filter (where f.value -> 2 = 'true')
+        into failures, goners
+        from jsonb_array_elements(ill) f;
+    end if;
+
     -- One that another transaction has is left to the next report.  To
     -- disable one writes into its partner's audit, for which reports wait for
     -- each other: so all take partners in the same order.
@@ -173,33 +187,44 @@ begin
     for w in
         select e.*
         from prov.webhook_endpoints e
-        where e.id = any (well) and e.failing_since is not null
-            or e.id = any (ill) and e.status = 'active'
-               and (e.id = any (gone) or e.failing_since is null
-                    or e.failing_since <= moment - patience)
+        where e.id = any (well || failures)
+            and (e.id = any (well) and e.failing_since is not null
+                 or e.id = any (failures) and e.status = 'active'
+                    and (e.id = any (goners) or e.failing_since is null
+                         or e.failing_since <= moment - patience))
         order by e.partner, e.id
         for no key update skip locked
     loop
-        if w.id = any (gone) then
+        gone := (
+            select bool_or(f.value -> 2 = 'true')
+            from jsonb_array_elements(ill) f
+            where (f.value ->> 0)::uuid = w.id
+                and (f.value ->> 1)::timestamptz < w.updated_at is not true);
+
+        if gone and w.status = 'active' then
             perform prov.webhook_disable(w, 'gone');
         elsif w.id = any (well) then
             update prov.webhook_endpoints as e
             set failing_since = null
             where e.id = w.id;
+        elsif gone is null then
+            null;  -- what was sent before it was changed
         elsif w.failing_since is null then
             update prov.webhook_endpoints as e
             set failing_since = moment
             where e.id = w.id;
-        else
+        elsif w.failing_since <= moment - patience then
             perform prov.webhook_disable(w, 'failing');
         end if;
     end loop;
 end
 $$;
 
-comment on function prov.webhooks_judge(timestamptz, uuid[], uuid[], uuid[])
-    is 'Notes since when endpoints fail, and disables those that are gone, or '
-    'have failed for 5 days (setting prov.webhook_patience).';
+comment on function prov.webhooks_judge(timestamptz, uuid[], jsonb) is
+    'Notes since when endpoints fail, and disables those that are gone, or '
+    'have failed for 5 days (setting prov.webhook_patience).  Failures are '
+    '[endpoint, since when the delivery was leased, whether the answer was '
+    '410].';
 
 
 create or replace function prov.webhook_disable(was prov.webhook_endpoints,

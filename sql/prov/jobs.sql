@@ -165,7 +165,7 @@ begin
         ), leased as (
             update prov.jobs as j
             set attempt = j.attempt + 1, lease_worker = worker,
-                lease_until = until,
+                lease_until = until, leased_at = moment,
                 lapsed = case when j.lease_worker is null then 0
                               else j.lapsed + 1 end
             from held h
@@ -176,12 +176,12 @@ begin
             case when l.kind = 'webhook'
                 then format('{"endpoint": "%s", "url": %s, "headers": %s, '
                     '"algorithm": "%s", "secret": %s, '
-                    '"previous_secret": %s, "event": %s, "type": %s, '
+                    '"previous_secrets": %s, "event": %s, "type": %s, '
                     '"payload": %s}',
                     w.id, to_json(w.url), coalesce(to_json(w.headers), 'null'),
                     w.algorithm, to_json(w.secret),
                     case when w.previous_until > moment
-                        then to_json(w.previous_secret) else 'null' end,
+                        then prov.webhook_previous(w, moment) else '[]' end,
                     coalesce(to_json(l.event), 'null'),
                     coalesce(to_json(coalesce(e.type, l.data ->> 'type')),
                              'null'),

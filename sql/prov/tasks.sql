@@ -94,8 +94,11 @@ begin
         where k.partner = owner and k.previous_until <= now();
 
         update prov.webhook_endpoints as w
-        set previous_secret = null, previous_until = null
-        where w.partner = owner and w.previous_until <= now();
+        set (previous_secrets, previous_untils, previous_until) = (
+            select l.secrets, l.untils, l.until
+            from prov.webhook_left(w, now()) l)
+        where w.partner = owner and w.previous_until is not null
+            and now() >= any (w.previous_untils);
     end loop;
 
     perform set_config('prov.partner', '', true);

@@ -74,6 +74,40 @@ comment on function prov.webhook_shown(json, text) is
     'is recorded, and as a repeated answer has it: "secret" is null.';
 
 
+-- Secrets that were rotated away sign as well until their time is over.
+
+create or replace function prov.webhook_previous(w prov.webhook_endpoints,
+        moment timestamptz)
+    returns json
+    language sql stable parallel safe
+return (
+    select coalesce(json_agg(p.secret order by p.n), '[]')
+    from unnest(w.previous_secrets, w.previous_untils)
+        with ordinality as p (secret, until, n)
+    where p.until > moment);
+
+comment on function prov.webhook_previous(prov.webhook_endpoints, timestamptz)
+    is 'Those of an endpoint''s previous secrets that are still good, sealed, '
+    'the last one first.';
+
+
+create or replace function prov.webhook_left(w prov.webhook_endpoints,
+        moment timestamptz, out secrets text[], out untils timestamptz[],
+        out until timestamptz)
+    language sql stable parallel safe
+begin atomic
+    select coalesce(array_agg(p.secret order by p.n), '{}'),
+        coalesce(array_agg(p.until order by p.n), '{}'), max(p.until)
+    from unnest(w.previous_secrets, w.previous_untils)
+        with ordinality as p (secret, until, n)
+    where p.until > moment;
+end;
+
+comment on function prov.webhook_left(prov.webhook_endpoints, timestamptz) is
+    'The columns of an endpoint''s previous secrets without those that are '
+    'good no longer.';
+
+
 create or replace function prov.webhook_find(params jsonb,
         out endpoint prov.webhook_endpoints, out status int, out body json)
     language plpgsql
@@ -145,6 +179,46 @@ $$;
 comment on function prov.webhook_find_active(jsonb) is
     'Locks an endpoint that something is about to be sent to, or says why '
     'nothing can be.';
+
+
+create or replace function prov.webhook_switch(ctx jsonb, params jsonb,
+        wanted text, out status int, out body json, out headers jsonb)
+    language plpgsql
+as $$
+declare
+    was record;
+    w   prov.webhook_endpoints;
+begin
+    was := prov.webhook_find(params);
+    status := was.status;
+    body := was.body;
+
+    if status is not null then
+        return;
+    end if;
+
+    -- one that is disabled keeps the reason; one that is active has none, and
+    -- begins anew
+
+    update prov.webhook_endpoints as e
+    set status = wanted,
+        disabled_reason = case wanted when 'disabled'
+            then coalesce(e.disabled_reason, 'requested') end,
+        disabled_at = case wanted when 'disabled'
+            then coalesce(e.disabled_at, now()) end,
+        failing_since = case wanted when 'disabled'
+            then e.failing_since end,
+        version = e.version + 1, updated_at = now()
+    where e.id = (was.endpoint).id
+    returning * into w;
+
+    select c.status, c.body, c.headers into status, body, headers
+    from prov.webhook_changed(ctx, was.endpoint, w) c;
+end
+$$;
+
+comment on function prov.webhook_switch(jsonb, jsonb, text) is
+    'Enables or disables an endpoint.';
 
 
 -- What partners choose: each must mean something, and none is the gateway's.
@@ -255,162 +329,3 @@ $$;
 comment on function prov.webhook_sealed(jsonb, text[]) is
     'Headers as they are kept: as the gateway has sealed them, and never in '
     'another way.';
-
-
--- Deliveries: jobs of the kind "webhook", whose queue is the endpoint.
-
-create or replace function prov.delivery_status(state text, tries int)
-    returns text
-    language sql immutable parallel safe
-return case state
-    when 'waiting' then case when tries = 0 then 'pending'
-                             else 'retrying' end
-    when 'done' then 'succeeded'
-    else state end;
-
-comment on function prov.delivery_status(text, int) is
-    'The state of a job as that of a delivery.';
-
-
-create or replace function prov.delivery_json(j prov.jobs)
-    returns json
-    language plpgsql stable
-as $$
-begin
-    return json_build_object(
-        'delivery', j.id,
-        'webhook_endpoint', j.queue,
-        'event', j.event,
-        'event_type', coalesce(
-            (select e.type from prov.events e where e.id = j.event),
-            j.data ->> 'type'),
-        'tenant', j.tenant,
-        'status', prov.delivery_status(j.state, j.tries),
-        'attempt_count', (select count(*) from prov.job_attempts a
-                          where a.job = j.id),
-        'created_at', prov.rfc3339(j.created_at),
-        'next_attempt_at', case when j.state = 'waiting'
-                                then prov.rfc3339(greatest(j.due,
-                                    case when j.lease_worker is null
-                                         then j.lease_until end)) end,
-        'finished_at', prov.rfc3339(j.finished_at));
-end
-$$;
-
-comment on function prov.delivery_json(prov.jobs) is
-    'A delivery as lists have it.';
-
-
-create or replace function prov.delivery_whole(j prov.jobs)
-    returns json
-    language plpgsql stable
-as $$
-declare
-    payload  text := coalesce(
-        (select prov.event_text(e) from prov.events e where e.id = j.event),
-        j.data ->> 'payload', 'null');
-    attempts json := (
-        select coalesce(json_agg(json_build_object(
-                'attempt', t.n,
-                'at', prov.rfc3339(t.at),
-                'status', t.status,
-                'duration_ms', t.duration_ms,
-                'error', t.error,
-                'headers', t.headers,
-                'body', t.body) order by t.n), '[]')
-        from (
-            select row_number() over (order by a.attempt) as n, a.*
-            from prov.job_attempts a
-            where a.job = j.id
-            order by a.attempt desc
-            limit 100) t);
-begin
-    return rtrim(prov.delivery_json(j)::text, '}') || ', "payload" : '
-        || payload || ', "attempts" : ' || attempts || '}';
-end
-$$;
-
-comment on function prov.delivery_whole(prov.jobs) is
-    'A delivery with what is sent, and the last hundred attempts.';
-
-
--- Of each endpoint the newest deliveries are looked at, as many of each as
--- leave 5,000 of all.  Where one has more, the page ends at the newest that
--- was not looked at, however few it has: so no filter costs more.
-
-create or replace function prov.delivery_page(filter jsonb, queues uuid[],
-        newest timestamptz, first uuid, size int, out ids uuid[],
-        out moment timestamptz, out id uuid)
-    language plpgsql stable
-as $$
-declare
-    depth  constant int := greatest(size + 1,
-        5000 / greatest(cardinality(queues), 1));
-    since  constant timestamptz :=
-        coalesce((filter ->> 'since')::timestamptz, '-infinity');
-    until  constant timestamptz :=
-        coalesce((filter ->> 'until')::timestamptz, 'infinity');
-    whose  constant uuid := filter ->> 'tenant';
-    state_ constant text := filter ->> 'status';
-    type_  constant text := filter ->> 'event_type';
-    visit  record;
-begin
-    ids := '{}';
-
-    for visit in
-        select v.id, v.created_at, v.n,
-            (whose is null or v.tenant is not distinct from whose)
-            and (state_ is null
-                 or prov.delivery_status(v.state, v.tries) = state_)
-            and (type_ is null
-                 or type_ = coalesce(
-                     (select e.type from prov.events e where e.id = v.event),
-                     v.data ->> 'type')) as wanted
-        from (
-            select j.*,
-                row_number() over (partition by q.queue
-                    order by j.created_at desc, j.id desc) as n
-            from unnest(queues) as q (queue)
-            cross join lateral (
-                select i.*
-                from prov.jobs i
-                where i.queue = q.queue
-                    and (i.created_at, i.id) <= (newest, first)
-                    and i.created_at >= since and i.created_at < until
-                order by i.created_at desc, i.id desc
-                limit depth) j) v
-        order by v.created_at desc, v.id desc
-    loop
-        if visit.n = depth or visit.wanted and cardinality(ids) = size then
-            moment := visit.created_at;
-            id := visit.id;
-            return;
-        end if;
-
-        if visit.wanted then
-            ids := ids || visit.id;
-        end if;
-    end loop;
-end
-$$;
-
-comment on function prov.delivery_page(jsonb, uuid[], timestamptz, uuid, int)
-    is 'The ids of at most size deliveries to these endpoints that match a '
-    'filter, newest first, and where the next page begins: null after the '
-    'last one.';
-
-
-create or replace function prov.delivery_again(ids uuid[])
-    returns void
-    language sql
-as $$
-    update prov.jobs as j
-    set state = 'waiting', due = now(), tries = 0, seq = null,
-        finished_at = null, error = null,
-        lease_until = case when j.lease_worker is not null
-                           then j.lease_until end
-    where j.id = any (ids);
-$$;
-
-comment on function prov.delivery_again(uuid[]) is
-    'Has deliveries made at once, and then as often as new ones.';

@@ -21,19 +21,21 @@ create function pg_temp.queue(n int) returns uuid language sql
 -- a leased job, of whatever kind
 
 create function pg_temp.job(n int, kind text default 'test',
-        queue int default 1, tries int default 0, tenant int default null)
+        queue int default 1, tries int default 0, tenant int default null,
+        leased timestamptz default clock_timestamp())
     returns uuid
     language sql
 begin atomic
     insert into prov.jobs (id, kind, queue, partner, tenant, seq, attempt,
-        tries, lease_worker, lease_until, due, data)
+        tries, lease_worker, lease_until, leased_at, due, data)
     values (pg_temp.queue(n), kind, pg_temp.queue(queue),
         '00000000-0000-7000-8000-00000000000a', pg_temp.queue(tenant), 1, 3,
-        tries, 'w', clock_timestamp() + interval '1 min',
+        tries, 'w', clock_timestamp() + interval '1 min', leased,
         now() - interval '1 s', '{"had": 1}')
     on conflict (id) do update
     set tries = excluded.tries, state = 'waiting', attempt = 3, seq = 1,
         lease_worker = 'w', lease_until = excluded.lease_until,
+        leased_at = excluded.leased_at,
         due = excluded.due, data = excluded.data, step = 0, error = null,
         finished_at = null, kind = excluded.kind, queue = excluded.queue,
         tenant = excluded.tenant
@@ -309,6 +311,48 @@ select pg_temp.job(11, 'webhook', 3),
 select is(pg_temp.endpoint(3), 'disabled gone well version=3', 'once');
 select is(count(*), 2::bigint, 'with its own event')
 from prov.events where partner = '00000000-0000-7000-8000-00000000000b';
+
+-- whose fault it is
+
+update prov.webhook_endpoints set status = 'active', failing_since = null,
+    disabled_reason = null, version = 1, updated_at = now();
+select pg_temp.job(11, 'webhook', 3), pg_temp.report(11, 'failed',
+    '{"log": {"error": "the event is not kept any more"}}') \g /dev/null
+select is(pg_temp.endpoint(3), 'active - well version=1',
+    'what fails without having been sent is not the receiver''s fault');
+select pg_temp.job(11, 'webhook', 3), pg_temp.report(11, 'return',
+    '{"retry_after": 5}') \g /dev/null
+select is(pg_temp.endpoint(3), 'active - well version=1',
+    'nor what the gateway cannot unseal, and gives back');
+select pg_temp.job(11, 'webhook', 3), pg_temp.report(11, 'retry',
+    '{"log": {"error": "the address is not public"}}') \g /dev/null
+select is(pg_temp.endpoint(3), 'active - failing version=1',
+    'an address that is refused is');
+update prov.webhook_endpoints set failing_since = null;
+select pg_temp.job(11, 'webhook', 3), pg_temp.report(11, 'failed',
+    '{"log": {"status": 400}}') \g /dev/null
+select is(pg_temp.endpoint(3), 'active - failing version=1',
+    'and whatever it answers');
+
+-- what was sent before it was changed
+
+update prov.webhook_endpoints set failing_since = null,
+    updated_at = clock_timestamp();
+select pg_temp.job(n, 'webhook', 3, leased => clock_timestamp()
+    - n * interval '1 s'), pg_temp.report(n, verdict, log)
+from (values (11, 'retry', '{"log": {"status": 500}}'::jsonb),
+    (12, 'failed', '{"log": {"status": 410}}')) v (n, verdict, log) \g /dev/null
+select is(pg_temp.endpoint(3), 'active - well version=1',
+    'what was sent before an endpoint was changed says nothing of it');
+update prov.webhook_endpoints set failing_since = now() - interval '9 days';
+select pg_temp.job(11, 'webhook', 3, leased => clock_timestamp()
+    - interval '1 s'), pg_temp.report(11, 'retry') \g /dev/null
+select is(pg_temp.endpoint(3), 'active - failing version=1',
+    'neither is it the last of a series');
+select pg_temp.job(11, 'webhook', 3, leased => null),
+    pg_temp.report(11, 'retry') \g /dev/null
+select is(pg_temp.endpoint(3), 'disabled failing failing version=2',
+    'of what is leased since nobody knows when it does');
 
 select set_config('prov.webhook_patience', '1 ms', true) \g /dev/null
 select pg_temp.job(11, 'webhook', 1), pg_temp.report(11, 'retry'),

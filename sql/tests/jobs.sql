@@ -255,11 +255,17 @@ from pg_temp.leased(10, after => pg_temp.queue(1000));
 
 select pg_temp.none() \g /dev/null
 insert into prov.webhook_endpoints (id, partner, url, secret, headers,
-    event_types, previous_secret, previous_until)
+    event_types, previous_secrets, previous_untils, previous_until)
 select pg_temp.queue(n), '00000000-0000-7000-8000-00000000000a',
-    'https://' || n || '.example', 'sealed', 'sealed-too', '{*}', 'former',
-    now() + (1.5 - n) * interval '1 h'
-from generate_series(1, 3) n;
+    'https://' || n || '.example', 'sealed', 'sealed-too', '{*}', p.secrets,
+    p.untils, (select max(u) from unnest(p.untils) u)
+from generate_series(1, 4) n
+join (values
+    (1, '{former}'::text[], array[now() + interval '1 h']),
+    (2, '{former,older}', array[now() - interval '1 s', now() - interval '1 h']),
+    (3, '{}', '{}'),
+    (4, '{b,over,a}', array[now() + interval '1 min', now() - interval '1 s',
+        now() + interval '1 h'])) p (n, secrets, untils) using (n);
 
 create temporary table one as
 select (c.body ->> 'tenant')::uuid as id
@@ -270,8 +276,10 @@ select c.id, c.data from pg_temp.claim(10) c where c.kind = 'webhook';
 
 select is(d.data::jsonb - 'payload', jsonb_build_object('endpoint', w.id,
         'url', w.url, 'headers', 'sealed-too', 'algorithm', 'v1',
-        'secret', 'sealed', 'previous_secret',
-        case when w.id = pg_temp.queue(1) then 'former' end, 'event', j.event,
+        'secret', 'sealed', 'previous_secrets',
+        case w.id when pg_temp.queue(1) then '["former"]'
+            when pg_temp.queue(4) then '["b", "a"]' else '[]' end::jsonb,
+        'event', j.event,
         'type', 'tenant.created'), 'a delivery comes with all it needs')
 from given d join prov.jobs j on j.id = d.id
 join prov.webhook_endpoints w on w.id = j.queue;
@@ -284,7 +292,7 @@ join prov.events e on e.id = j.event limit 1;
 
 delete from prov.events;
 select pg_temp.over() \g /dev/null
-select is(count(*) filter (where data ->> 'payload' is null), 3::bigint,
+select is(count(*) filter (where data ->> 'payload' is null), 4::bigint,
     'of an event that is gone they come without')
 from pg_temp.claim(10) where kind = 'webhook';
 
@@ -292,7 +300,7 @@ update prov.jobs set data = '{"type": "webhook.test", "payload": "bytes"}',
     event = null;
 select pg_temp.over() \g /dev/null
 select is(count(*) filter (where (data ->> 'type', data ->> 'payload')
-        = ('webhook.test', 'bytes')), 3::bigint,
+        = ('webhook.test', 'bytes')), 4::bigint,
     'and a job can bring its own')
 from pg_temp.claim(10) where kind = 'webhook';
 
@@ -302,12 +310,12 @@ delete from prov.webhook_endpoints where id = pg_temp.queue(2);
 select is(count(*), 0::bigint, 'what is leased is so')
 from pg_temp.claim(10) where kind = 'webhook';
 select pg_temp.over() \g /dev/null
-select is(count(*), 1::bigint, 'what is not active gets nothing')
+select is(count(*), 2::bigint, 'what is not active gets nothing')
 from pg_temp.claim(10) where kind = 'webhook';
 select is(string_agg(right(queue::text, 1) || ' ' || state || ' '
         || (finished_at is not null) || ' ' || (seq is null), ', '
         order by queue), '1 cancelled true true, 2 cancelled true true, '
-        '3 waiting false false', 'that is cancelled')
+        '3 waiting false false, 4 waiting false false', 'that is cancelled')
 from prov.jobs;
 
 -- a partner with many queues leaves something to others

@@ -7,16 +7,18 @@ select * from no_plan();
 create function pg_temp.queue(n int) returns uuid language sql
     return ('00000000-0000-7000-9000-' || lpad(n::text, 12, '0'))::uuid;
 
--- rows of the table and entries of its indexes that a statement has read, as a
--- worker's login has it
+-- rows of the tables and entries of their indexes that a statement has read,
+-- as a worker's login has it
 
 create function pg_temp.reads() returns bigint language sql volatile
     return (select sum(pg_stat_get_xact_tuples_returned(c.oid)
                        + pg_stat_get_xact_tuples_fetched(c.oid))
-            from pg_catalog.pg_class c
-            where c.oid = 'prov.jobs'::regclass
+            from unnest(array['prov.jobs', 'prov.webhook_endpoints']
+                ::regclass[]) t (oid)
+            join pg_catalog.pg_class c
+                on c.oid = t.oid
                 or c.oid in (select i.indexrelid from pg_catalog.pg_index i
-                             where i.indrelid = 'prov.jobs'::regclass));
+                             where i.indrelid = t.oid));
 
 create function pg_temp.read(statement text, request jsonb)
     returns bigint
@@ -33,6 +35,11 @@ begin
     return pg_temp.reads() - before;
 end
 $$;
+
+-- without what was rolled back before
+
+reindex table prov.jobs;
+reindex table prov.webhook_endpoints;
 
 delete from prov.jobs;
 insert into prov.jobs (id, kind, queue, partner, tenant, seq, due)
@@ -80,6 +87,41 @@ discard plans;
 select cmp_ok(pg_temp.round('claim'), '<', 3000::bigint,
     'and a claim with statistics');
 select cmp_ok(pg_temp.round('report'), '<', 1500::bigint, 'and a report');
+
+-- deliveries, of an endpoint among many: a worker's login has no bitmaps
+
+set local enable_bitmapscan = off;
+discard plans;
+
+insert into prov.webhook_endpoints (id, partner, url, secret)
+select pg_temp.queue(n), case when n = 7
+        then '00000000-0000-7000-8000-00000000000a'
+        else '00000000-0000-7000-8000-00000000000b' end::uuid, 'https://x', 's'
+from generate_series(1, 2000) n;
+create function pg_temp.delivered(verdict text, log jsonb) returns bigint
+    language plpgsql
+as $$
+begin
+    update prov.jobs as j set kind = 'webhook', queue = pg_temp.queue(7),
+        lease_worker = 'w', lease_until = now() + interval '1 min',
+        attempt = 1, state = 'waiting', finished_at = null
+    where j.id in (select i.id from prov.jobs i order by i.id limit 64);
+
+    return pg_temp.read('select count(*) from prov.jobs_report($1, null, '
+        'null)', (select jsonb_build_object('worker', 'w', 'jobs',
+            jsonb_agg(jsonb_build_object('id', j.id, 'attempt', 1, 'verdict',
+                verdict, 'log', log)))
+            from prov.jobs j where j.kind = 'webhook'));
+end
+$$;
+
+select cmp_ok(pg_temp.delivered(verdict, log), '<', 1500::bigint,
+    'of endpoints those are looked at that it is about: ' || verdict)
+from (values ('done', '{"status": 204}'::jsonb),
+    ('retry', '{"status": 500}'), ('done', '{"status": 204}'),
+    ('failed', '{"status": 410}')) v (verdict, log);
+select is(status || ' ' || disabled_reason, 'disabled gone', 'which was that')
+from prov.webhook_endpoints where id = pg_temp.queue(7);
 
 select * from finish();
 rollback;

@@ -134,15 +134,19 @@ select prov.uuid7(), p::uuid, 'k', '{tenant:read}', sha256('a'), sha256('b'),
 from unnest(array['00000000-0000-7000-8000-00000000000a',
         '00000000-0000-7000-8000-00000000000b']) p,
     unnest(array[interval '1 h', '-1 s']) age;
-insert into prov.webhook_endpoints (id, partner, url, secret, previous_secret,
-    previous_until)
+insert into prov.webhook_endpoints (id, partner, url, secret,
+    previous_secrets, previous_untils, previous_until)
 select prov.uuid7(), '00000000-0000-7000-8000-00000000000b', 'https://x', 's',
-    'former', now() + age
-from unnest(array[interval '1 h', '-1 s']) age;
+    array['b' || age, 'a'], array[now() + age, now() + age - interval '1 min'],
+    now() + age
+from unnest(array[interval '1 h', '30 s', '-1 s']) age;
 select is(pg_temp.task('expire_secrets'), 'done', 'secrets are looked at');
 select is((select count(*) from prov.api_keys where previous_hash is not null)
-    || ' ' || (select count(*) from prov.webhook_endpoints
-               where previous_secret is not null), '2 1',
+    || ' ' || (select string_agg(array_to_string(w.previous_secrets, '+')
+                   || '/' || cardinality(w.previous_untils), ' '
+                   order by w.previous_until nulls last)
+               from prov.webhook_endpoints w),
+    '2 b00:00:30/1 b01:00:00+a/2 /0',
     'those that were good for a while are forgotten when they are no more');
 
 -- records

@@ -48,6 +48,7 @@ static ngx_int_t prov_webhook_lines(prov_job_t *job, json_t *headers);
 static ngx_int_t prov_webhook_line(prov_job_t *job, const char *format,
     ngx_str_t *value);
 static ngx_str_t prov_webhook_member(prov_job_t *job, const char *name);
+static ngx_str_t prov_webhook_string(json_t *value);
 static ngx_int_t prov_webhook_note(prov_job_t *job,
     prov_http_request_t *request);
 static void prov_webhook_wipe(void *data);
@@ -158,8 +159,8 @@ prov_webhook_start(prov_job_t *job)
 
 
 /*
- * With this secret, and with the one before as long as the database hands it
- * out.  That one is no reason not to send: it may be sealed with a key that is
+ * With this secret, and with those before as long as the database hands them
+ * out.  These are no reason not to send: one may be sealed with a key that is
  * gone.
  */
 
@@ -169,15 +170,12 @@ prov_webhook_signatures(prov_job_t *job, ngx_str_t *endpoint,
 {
     u_char                    *p, *line;
     time_t                     now;
+    json_t                    *previous;
     ngx_int_t                  rc;
     ngx_str_t                  sealed, secret, content, value;
     ngx_uint_t                 i, n;
     prov_webhook_state_t      *state;
     prov_webhook_algorithm_e   algorithm;
-
-    static const char  *members[PROV_WEBHOOK_SECRETS] = {
-        "secret", "previous_secret"
-    };
 
     state = job->state;
     now = ngx_time();
@@ -197,9 +195,13 @@ prov_webhook_signatures(prov_job_t *job, ngx_str_t *endpoint,
     p--;
     n = 0;
 
+    previous = json_object_get(job->data, "previous_secrets");
+
     for (i = 0; i < PROV_WEBHOOK_SECRETS; i++) {
 
-        sealed = prov_webhook_member(job, members[i]);
+        sealed = prov_webhook_string(i == 0
+                                     ? json_object_get(job->data, "secret")
+                                     : json_array_get(previous, i - 1));
 
         if (sealed.len == 0) {
             continue;
@@ -423,15 +425,19 @@ prov_webhook_line(prov_job_t *job, const char *format, ngx_str_t *value)
 }
 
 
-/* A string of the job's data, which ends it with a NUL; empty for null. */
-
 static ngx_str_t
 prov_webhook_member(prov_job_t *job, const char *name)
 {
-    json_t     *value;
-    ngx_str_t   text;
+    return prov_webhook_string(json_object_get(job->data, name));
+}
 
-    value = json_object_get(job->data, name);
+
+/* Which ends with a NUL; empty for null, and for what is not there. */
+
+static ngx_str_t
+prov_webhook_string(json_t *value)
+{
+    ngx_str_t  text;
 
     text.data = (u_char *) json_string_value(value);
     text.len = json_string_length(value);

@@ -15,8 +15,9 @@
 /* bytes of an HMAC's secret, and of the seed of an Ed25519 key (RFC 8032) */
 #define PROV_WEBHOOK_SECRET      32
 
-/* how many secrets sign at a time: this one, and the one before */
-#define PROV_WEBHOOK_SECRETS     2
+/* how many secrets sign at a time: this one, and those before that are still
+   good (partner.webhook_rotate() keeps as many) */
+#define PROV_WEBHOOK_SECRETS     4
 
 /* "v1," or "v1a,", and the base64 of 64 bytes at most; a blank or a NUL */
 #define PROV_WEBHOOK_SIGNATURE   (sizeof("v1a, ") + 88)

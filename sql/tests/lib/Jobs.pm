@@ -28,6 +28,7 @@ sub run {
     subtest 'what somebody has locked' => \&locked;
     subtest 'a lease that is over' => \&leases;
     subtest 'the order of commits' => \&order;
+    subtest 'a URL that is changed' => \&moves;
     subtest 'endpoints of several partners' => \&judgements;
     subtest 'old records' => \&records;
     subtest 'many workers' => \&workers;
@@ -216,6 +217,54 @@ sub order {
     is_deeply \@types, [qw(tenant.created tenant.suspended tenant.resumed)],
         'they are delivered one after the other, in the order of their '
         . 'commits';
+}
+
+# Whoever has been sent to the old URL has not been sent to the new one: a
+# change waits for a claim that may have seen the old one.
+
+sub moves {
+    my ($a, $b) = (worker(), Concurrency::session());
+    my $id = Concurrency::uuid();
+
+    $admin->do('delete from prov.jobs');
+    $admin->do('delete from prov.webhook_endpoints');
+    $admin->do("insert into prov.webhook_endpoints (id, partner, url, secret) "
+        . "select ?, p.id, 'https://old', 's' from prov.partners p "
+        . "where p.slug = 'jobs'", undef, $id);
+    $admin->do('insert into prov.jobs (id, kind, queue, partner) '
+        . "select prov.uuid7(), 'webhook', w.id, w.partner "
+        . 'from prov.webhook_endpoints w, generate_series(1, 2)');
+
+    $a->begin_work;
+    my ($jobs) = claim($a, 'a', limit => 1);
+    like $jobs->[0]{data}, qr{https://old}, 'a delivery is leased';
+
+    my $sth = $b->prepare('select r.status, r.body, r.headers '
+        . 'from prov.enter(?) e left join lateral '
+        . 'partner.webhook_update(e.ctx, ?, ?) r on true',
+        { pg_async => PG_ASYNC });
+    $sth->execute($json->encode(Concurrency::context('jobs')),
+        $json->encode({ webhook_endpoint => $id }),
+        '{"url": "https://new"}');
+    ok Concurrency::waits($b), 'who changes the URL waits for that';
+    $a->commit;
+    is Concurrency::answer($sth)->{body}{url}, 'https://new', 'and changes it';
+
+    my ($more) = claim($a, 'a', limit => 1);
+    like $more->[0]{data}, qr{https://new}, 'the next one goes there';
+
+    my $tell = sub {
+        my ($job) = @_;
+        $a->selectall_arrayref('select * from prov.jobs_report(?, null, null)',
+            undef, $json->encode({ worker => 'a', jobs => [{ id => $job->{id},
+                attempt => 1, verdict => 'failed', log => { status => 410 } }]
+            }));
+        return $admin->selectrow_array(
+            'select status from prov.webhook_endpoints where id = ?', undef,
+            $id);
+    };
+    is $tell->($jobs->[0]), 'active', 'what the old one says does not count';
+    is $tell->($more->[0]), 'disabled', 'but what the new one says';
 }
 
 # Two reports disable endpoints of the same partners, whose audits they write.

@@ -79,7 +79,7 @@ our %subjects = (
             webhook_rotate webhook_test webhook_recover event_type_list
             delivery_list delivery_get delivery_resend)],
         errors     => [qw(WebhookNotFound WebhookForbidden WebhookConflict
-            WebhookInvalid DeliveryNotFound DeliveryConflict
+            WebhookInvalid RotationConflict DeliveryNotFound DeliveryConflict
             SecretsUnavailable)],
     },
     audit => {

@@ -29,6 +29,7 @@ $$;
 -- sequential scans, because every statement of an operation has its index,
 -- and a plan made while a table was empty must not outlive that; without
 -- compiled expressions, because no statement is long enough to earn them back;
+-- without remembering what a function said, because it may open rows;
 -- and with one plan for all callers, because none is worth being made twice.
 
 do $$
@@ -40,7 +41,7 @@ declare
         'default_transaction_isolation=read committed',
         'statement_timeout=4s', 'lock_timeout=2s',
         'idle_in_transaction_session_timeout=10s',
-        'enable_seqscan=off', 'jit=off',
+        'enable_seqscan=off', 'jit=off', 'enable_memoize=off',
         'plan_cache_mode=force_generic_plan'];
 begin
     for wanted in

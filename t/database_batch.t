@@ -27,10 +27,6 @@ $postgres->sql(q{
         out status int, out body json, out headers jsonb)
         language plpgsql security definer as $$
     begin
-        if params ->> 'bytes' = '13' then
-            raise 'An unlucky read.' using errcode = 'PV409',
-                constraint = 'unlucky';
-        end if;
         if params ->> 'bytes' = '14' then
             return;
         end if;
@@ -39,6 +35,10 @@ $postgres->sql(q{
         loop
             perform pg_sleep(0.01);
         end loop;
+        if params ->> 'bytes' = '13' then
+            raise 'An unlucky read.' using errcode = 'PV409',
+                constraint = 'unlucky';
+        end if;
         status := 200;
         body := json_build_object('asked', params -> 'bytes',
             'input', input, 'partner', ctx -> 'partner',
@@ -160,6 +160,22 @@ is statements(@answers), 1, 'those of another one do';
 @answers = together($nginx, reading(13), reading(13, token => $other));
 is_deeply [map { $_->code } @answers], [('unlucky') x 2],
     'several may make one';
+$nginx->stop;
+
+# Who has left when it shows that one of several has made an error is blamed,
+# since it may have been his.
+
+$nginx = fresh();
+lab_hold($postgres);
+my @left = send_together($nginx, held(13), held(1, token => $other));
+wait_until 'they are under way', sub { lab_waits($postgres) };
+$left[0]->close;
+$nginx->request(GET => '/health/live') for 1 .. 3;
+lab_release($postgres);
+is answer($left[1])->json->{asked}, 1, 'he leaves nobody else alone with it';
+@answers = together($nginx, map { reading($_) } 1 .. 3);
+is statements(@answers), 3, 'and shares nothing for now';
+
 $nginx->stop;
 
 # Changes.

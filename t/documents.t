@@ -163,6 +163,23 @@ refused('an x-handler that is not there', 'api.json',
     qr/there is no x-handler "magic"/,
     sub { operation($_[0])->{'x-handler'} = 'magic' });
 
+refused('several reads of an operation', "$get/x-several",
+    qr/only a change .* remove this x-several/,
+    sub { operation($_[0])->{'x-several'} = JSON::PP::true });
+refused('several where x-several is no boolean', "$get/x-several",
+    qr/true or false/, sub { operation($_[0])->{'x-several'} = 'yes' });
+refused('a name without room for another one',
+    'api.json#/paths/~1more/post/x-several', qr/at most 55 bytes/,
+    sub { $_[0]{paths}{'/more'} = { post => { %{ operation($_[0]) },
+        operationId => 'a' x 56, 'x-several' => JSON::PP::true,
+        parameters => [] } } });
+accepted('several of a change', sub {
+    $_[0]{paths}{'/more'} = { post => { %{ operation($_[0]) },
+        operationId => 'more_make', 'x-several' => JSON::PP::true,
+        parameters => [] } };
+    return;
+});
+
 refused('a path parameter that is not described', $get, qr/thing/,
     sub { operation($_[0])->{parameters} = [] });
 refused('a path parameter that the path has not', "$get/parameters/1",

@@ -139,6 +139,13 @@ $postgres->sql('drop function partner.tenant_get');
 not_ready('/health/ready', 'the same for the bundled document',
     'partner.tenant_get is missing', 'partner.tenant_get');
 
+# One of those that serve several requests at once.
+
+$postgres->sql('drop function partner.tenant_create_several');
+not_ready('/health/ready', 'and of those for several',
+    'partner.tenant_get is missing, partner.tenant_create_several is missing',
+    'partner.tenant_get', 'partner.tenant_create_several');
+
 
 # No database, or not one for us
 

@@ -87,8 +87,9 @@ $$;
 comment on function partner.tenant_create_several(bigint[], jsonb[], jsonb[],
     jsonb[]) is
     'Makes a tenant for each of several requests of one partner, as '
-    'partner.tenant_create() would one after the other; each answer says the '
-    'place of its request.';
+    'partner.tenant_create() would one after the other, but for slugs that are '
+    'derived: of namesakes the first by e-mail address has it as it is, as in '
+    'a bulk request.  Each answer says the place of its request.';
 
 
 create or replace function partner.tenant_get(ctx jsonb, params jsonb,

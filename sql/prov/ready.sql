@@ -35,14 +35,28 @@ begin
         select wanted.name, wanted.position,
                case
                    when f.oid is null then 'is missing'
-                   when f.found <> '{status,body,headers}'
-                        or f.types <> '{integer,json,jsonb}'
-                       then 'does not return (status integer, body json, '
-                            'headers jsonb)'
+                   when f.found <> wanted.found or f.types <> wanted.types
+                       then 'does not return (' || case when wanted.several
+                                then 'place bigint, ' else '' end
+                            || 'status integer, body json, headers jsonb)'
                    when not f.allowed then 'may not be called'
                end as reason
-        from jsonb_array_elements_text(request -> 'operations')
-             with ordinality as wanted (name, position)
+        from (
+            select o.name, o.position, false as several,
+                   'jsonb, jsonb, jsonb' as takes,
+                   '{status,body,headers}'::text[] as found,
+                   '{integer,json,jsonb}'::text[] as types
+            from jsonb_array_elements_text(request -> 'operations')
+                 with ordinality as o (name, position)
+            union all
+            select s.name, 10000 + s.position, true,
+                   'bigint[], jsonb[], jsonb[], jsonb[]',
+                   '{place,status,body,headers}',
+                   '{bigint,integer,json,jsonb}'
+            from jsonb_array_elements_text(coalesce(request -> 'several',
+                                                    '[]'))
+                 with ordinality as s (name, position)
+        ) wanted
         left join lateral (
             select p.oid,
                    array(select p.proargnames[i]
@@ -58,8 +72,8 @@ begin
             from pg_catalog.pg_namespace n
             join pg_catalog.pg_proc p on p.pronamespace = n.oid
             where n.nspname = surface and p.proname = wanted.name
-                and p.prokind = 'f' and p.pronargs = 3
-                and 'jsonb'::regtype = all (p.proargtypes)
+                and p.prokind = 'f'
+                and oidvectortypes(p.proargtypes) = wanted.takes
         ) f on true
     ) o
     where o.reason is not null;
@@ -89,5 +103,5 @@ $$;
 
 comment on function prov.ready(jsonb, jsonb, jsonb) is
     'Whether the caller''s role finds, and may call, a function of the right '
-    'form for each of {"surface": …, "operations": [ … ]}; with '
-    '"schema_version", whether the schema is at least that.';
+    'form for each of {"surface": …, "operations": [ … ], "several": [ … ]}; '
+    'with "schema_version", whether the schema is at least that.';

@@ -99,6 +99,7 @@ struct prov_db_query_s {
     unsigned                  last:1;      /* a Sync follows it */
     unsigned                  aborted:1;   /* one before it has failed */
     unsigned                  alone:1;     /* has a Sync of its own */
+    unsigned                  parted:1;    /* was of a batch that has failed */
     unsigned                  first:1;     /* waits before those that are new */
     unsigned                  tries:4;
     unsigned                  orphan:1;    /* released while it was sent */

@@ -124,7 +124,7 @@ prov_db_answer_result(prov_db_conn_t *conn, PGresult *result)
     case PGRES_PIPELINE_ABORTED:
         PQclear(result);
         q->aborted = (q->result == NULL);
-        prov_db_batch_fail(q);
+        prov_db_batch_fail(q, 0);
         return;
 
     case PGRES_COMMAND_OK:
@@ -159,7 +159,7 @@ prov_db_answer_result(prov_db_conn_t *conn, PGresult *result)
     PQclear(q->result);
     q->result = result;
 
-    prov_db_batch_fail(q);
+    prov_db_batch_fail(q, 1);
 }
 
 

@@ -96,6 +96,13 @@ prov_db_batch_forget(prov_db_query_t *q)
 
     conn = q->conn;
 
+    if (conn->batch == NULL) {
+        /* the connection is being closed, and counts nothing any more */
+        conn->nsent--;
+        ngx_queue_remove(&q->queue);
+        return;
+    }
+
     if (conn->batch == q) {
         conn->batch = (conn->nbatch > 1) ? prov_db_batch_next(q) : NULL;
     }
@@ -307,13 +314,23 @@ prov_db_batch_empty(prov_db_conn_t *conn)
 }
 
 
-/* It has failed: whose fault that is shows when each is sent by itself. */
+/*
+ * It has failed, and nobody is to have what has come of it; parted: by itself,
+ * and not because of one before it.  Whose fault that is shows when each is
+ * sent alone (prov_db_query.c).
+ */
 
 void
-prov_db_batch_fail(prov_db_query_t *first)
+prov_db_batch_fail(prov_db_query_t *first, ngx_uint_t parted)
 {
     ngx_uint_t        n;
     prov_db_query_t  *q;
+
+    if (first->batch < 2) {
+        return;
+    }
+
+    first->parted |= parted;
 
     for (q = first, n = first->batch; n > 1; n--) {
         q = prov_db_batch_next(q);
@@ -321,6 +338,7 @@ prov_db_batch_fail(prov_db_query_t *first)
         PQclear(q->result);
         q->result = NULL;
         q->aborted = 1;
+        q->parted |= parted;
     }
 }
 

@@ -367,7 +367,10 @@ prov_db_worse(prov_db_conn_t *conn, prov_db_query_t *q)
 static ngx_uint_t
 prov_db_slow(prov_db_conn_t *conn)
 {
-    return ngx_current_msec - prov_db_conn_oldest(conn)->sent > PROV_DB_SLOW;
+    /* nothing is in flight where all was forgotten before it was sent */
+
+    return conn->nsent
+           && ngx_current_msec - prov_db_conn_oldest(conn)->sent > PROV_DB_SLOW;
 }
 
 

@@ -36,6 +36,10 @@
     "select pg_catalog.set_config('lock_timeout', '100ms', true), "           \
     "pg_catalog.set_config('prov.shared', 'on', true)"
 
+/* who needs so long by himself is what others could not wait for: as long as
+   one of several waits for a lock */
+#define PROV_DB_LONG          100     /* ms */
+
 /* who is remembered for having made a transaction fail: by a hash */
 #define PROV_DB_BLAMED        64
 
@@ -278,7 +282,7 @@ ngx_int_t prov_db_batch_query(prov_db_conn_t *conn, const char *name,
 void prov_db_batch_expect(prov_db_conn_t *conn);
 void prov_db_batch_rows(prov_db_conn_t *conn, prov_db_query_t *first,
     PGresult *result);
-void prov_db_batch_fail(prov_db_query_t *first);
+void prov_db_batch_fail(prov_db_query_t *first, ngx_uint_t parted);
 void prov_db_batch_answered(prov_db_conn_t *conn, prov_db_query_t *first);
 
 /* prov_db_share.c: one flush to disk for many commits */

@@ -179,6 +179,12 @@ prov_db_query_done(prov_db_query_t *q, prov_db_status_e status)
         ngx_del_timer(&q->timer);
     }
 
+    if (q->parted && q->state == PROV_DB_SENT
+        && ngx_current_msec - q->sent >= PROV_DB_LONG)
+    {
+        prov_db_group_blame(prov_db_pool(q->conf), q);
+    }
+
     if (q->orphan) {
         prov_db_query_free(q);
         return;
@@ -238,6 +244,11 @@ prov_db_query_apart(prov_db_query_t *q)
 
     q->alone = 1;
     q->tries--;
+
+    if (q->parted && q->orphan) {
+        /* it will not be known whose fault it was: who leaves has had it */
+        prov_db_group_blame(prov_db_pool(q->conf), q);
+    }
 
     if (!q->orphan && prov_db_query_spent(q)) {
         prov_db_query_done(q, PROV_DB_QUEUE_TIMEOUT);

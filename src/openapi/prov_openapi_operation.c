@@ -31,6 +31,10 @@ static ngx_int_t prov_openapi_operation_link(prov_openapi_load_t *load,
     prov_openapi_at_t *at);
 
 
+/* the longest name that has room for "_several" behind it */
+#define PROV_OPENAPI_SEVERAL  55
+
+
 /* the members of a path item, in the order of prov_openapi_method_e */
 
 static const char  *prov_openapi_operation_keys[PROV_OPENAPI_METHODS] = {
@@ -363,12 +367,22 @@ prov_openapi_operation_several(prov_openapi_load_t *load,
         return NGX_OK;
     }
 
-    if (op->method == PROV_OPENAPI_GET || op->npath || op->handler.len) {
+    if (op->method == PROV_OPENAPI_GET || op->npath || op->handler.len
+        || json_object_get(at->json, "x-validate-result"))
+    {
         return prov_openapi_fail(load, &several.pointer,
-                                 "only a change that a function serves, and "
-                                 "whose path has no parameters, shares a "
-                                 "statement with others: remove this "
-                                 "x-several");
+                                 "only a change that a function serves, whose "
+                                 "path has no parameters and whose result is "
+                                 "not validated, shares a statement with "
+                                 "others: remove this x-several");
+    }
+
+    if (op->id.len > PROV_OPENAPI_SEVERAL) {
+        return prov_openapi_fail(load, &several.pointer,
+                                 "\"%V_several\" is longer than a name may "
+                                 "be in PostgreSQL, write an operationId of "
+                                 "at most %d bytes", &op->id,
+                                 PROV_OPENAPI_SEVERAL);
     }
 
     op->several = 1;

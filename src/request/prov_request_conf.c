@@ -289,7 +289,7 @@ prov_service_apart(ngx_conf_t *cf, prov_request_service_t *service,
 static ngx_int_t
 prov_service_ready(ngx_conf_t *cf, prov_request_service_t *service)
 {
-    json_t                    *list, *inventory;
+    json_t                    *list, *several, *inventory;
     ngx_uint_t                 i;
     prov_openapi_api_t        *api;
     prov_openapi_operation_t  *op;
@@ -301,22 +301,31 @@ prov_service_ready(ngx_conf_t *cf, prov_request_service_t *service)
     api = service->api;
     op = api->operations.elts;
     list = json_array();
+    several = json_array();
 
     for (i = 0; i < api->operations.nelts; i++) {
-        if (op[i].handler.len == 0
-            && json_array_append_new(list,
-                                     json_stringn((char *) op[i].id.data,
-                                                  op[i].id.len))
-               != 0)
+        if ((op[i].handler.len == 0
+             && json_array_append_new(list,
+                                      json_stringn((char *) op[i].id.data,
+                                                   op[i].id.len))
+                != 0)
+            || (op[i].several
+                && json_array_append_new(several,
+                                         json_sprintf("%.*s_several",
+                                                      (int) op[i].id.len,
+                                                      op[i].id.data))
+                   != 0))
         {
             json_decref(list);
+            json_decref(several);
             return NGX_ERROR;
         }
     }
 
-    inventory = json_pack("{s:s%, s:o, s:i}", "surface", api->schema.data,
-                          api->schema.len, "operations", list,
-                          "schema_version", PROV_REQUEST_SCHEMA);
+    inventory = json_pack("{s:s%, s:o, s:o, s:i}", "surface",
+                          api->schema.data, api->schema.len, "operations",
+                          list, "several", several, "schema_version",
+                          PROV_REQUEST_SCHEMA);
     if (inventory == NULL) {
         return NGX_ERROR;
     }

@@ -63,7 +63,7 @@ ngx_uint_t
 prov_request_result_open(prov_request_ctx_t *ctx, PGresult *result)
 {
     return ctx->validated && !ctx->refusal && PQntuples(result) == 1
-           && PQnfields(result) == 3
+           && PQnfields(result) >= 3
            && ngx_strcmp(PQgetvalue(result, 0, 0), "100") == 0;
 }
 

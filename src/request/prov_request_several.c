@@ -71,7 +71,8 @@ prov_request_each(ngx_pool_t *pool, prov_db_conf_t *db,
 /*
  * Where the document says that the operation has a function of its own for
  * several, it is called once for each partner: with the requests of that
- * partner, which is entered again, since all have been entered by then.
+ * partner, which is entered again, since all have been entered by then.  Where
+ * that is refused now, no row is open and the function fails.
  */
 
 ngx_int_t
@@ -91,7 +92,7 @@ prov_request_several(ngx_pool_t *pool, prov_request_service_t *service,
         "with ordinality u (ctx, params, input, k) "
         "cross join lateral prov.%V(u.ctx) e "
         "group by e.ctx ->> 'partner') g "
-        "cross join lateral prov.%V(g.ctxs[1]) e "
+        "left join lateral prov.%V(g.ctxs[1]) e on true "
         "left join lateral %V.%V_several(g.places, g.ctxs, g.params, "
         "g.inputs) r on true order by r.place";
 

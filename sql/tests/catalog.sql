@@ -170,10 +170,19 @@ $$),
     where not r.prosecdef or l.lanname <> 'plpgsql'
 $$),
 ('a surface has nothing but operations: (jsonb, jsonb, jsonb) to (status, '
- 'body, headers)', $$
+ 'body, headers), and those for several requests at once', $$
     select r.name from routine r
     join surface s on s.oid = r.pronamespace
     where not coalesce(
+        oidvectortypes(r.proargtypes) = 'bigint[], jsonb[], jsonb[], jsonb[]'
+        and r.proretset and r.proallargtypes[5:]::regtype[]
+            = array['bigint', 'int', 'json', 'jsonb']::regtype[]
+        and r.proargnames[5:] = array['place', 'status', 'body', 'headers']
+        and r.proname like '%\_several'
+        and exists (select from routine o
+                    where o.pronamespace = r.pronamespace
+                        and o.proname || '_several' = r.proname), false)
+    and not coalesce(
         r.pronargs = 3 and 'jsonb'::regtype = all (r.proargtypes)
         and r.proallargtypes[4:]::regtype[]
             = array['int', 'json', 'jsonb']::regtype[]

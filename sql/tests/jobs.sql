@@ -396,7 +396,7 @@ $$;
 
 delete from named;
 select pg_temp.none() \g /dev/null
-select pg_temp.job('a', 1), pg_temp.job('b', 1), pg_temp.job('c', 2),
+select pg_temp.job('a', 1, '-1 s'), pg_temp.job('b', 1), pg_temp.job('c', 2),
     pg_temp.job('d', 3) \g /dev/null
 select is(pg_temp.after(10, 0)::text, '("a b c d",)', 'all are leased');
 select is(pg_temp.lapsed(), 'a:1:0 b:1:0 c:1:0 d:1:0', 'for the first time');

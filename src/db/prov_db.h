@@ -90,7 +90,7 @@ struct prov_db_query_s {
                                               this one, and those behind it */
     unsigned                  commands:3;  /* whose answers are to come */
     unsigned                  gathered:1;  /* see prov_db_batch.c */
-    unsigned                  reading:1;   /* its batch's rows come one by one */
+    unsigned                  reading:1;   /* rows come one by one */
     unsigned                  guarding:1;  /* see prov_db_group.c */
     unsigned                  guarded:1;   /* and has been answered */
     unsigned                  preparing:1; /* a Parse goes before it */

@@ -98,7 +98,21 @@ sub grammar {
         ['another extension of an operation', at("$get/x-permision", 'x'),
          "$get/x-permision", 'the extension "x-permision" is not known; those '
             . 'of an operation are x-permission, x-handler, x-stream, '
-            . 'x-event-stream, x-validate-result, x-secret and x-outbound-url'],
+            . 'x-several, x-event-stream, x-validate-result, x-secret and '
+            . 'x-outbound-url'],
+        ['several reads of an operation',
+         at("$get/x-several", JSON::PP::true), "$get/x-several",
+         'only a change that a function serves, whose path has no parameters '
+            . 'and whose result is not validated, shares a statement with '
+            . 'others: remove this x-several'],
+        ['a name without room for another one', at('/paths/~1long',
+            { post => { operationId => 'a' x 56,
+                        'x-several' => JSON::PP::true,
+                        'x-permission' => 'thing:read',
+                        responses => { 200 => { description => 'x' } } } }),
+         '/paths/~1long/post/x-several', '"' . 'a' x 56 . '_several" is longer '
+            . 'than a name may be in PostgreSQL, write an operationId of at '
+            . 'most 55 bytes'],
         ['an extension between callbacks', at("$get/callbacks/c/x-a", {}),
          "$get/callbacks/c/x-a", 'the extension "x-a" is not known, and a '
             . 'callback has none: remove it'],

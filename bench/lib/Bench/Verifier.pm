@@ -25,9 +25,9 @@ sub measure {
     local $ENV{CFLAGS_EXTRA} = '-O2';
     local $ENV{SANITIZE} = 0;
 
-    require "$tree/t/unit/AuthUnit.pm";
-    AuthUnit::compile();
-    my $program = AuthUnit::build('t/unit/auth_unit.c');
+    require "$tree/t/unit/Unit.pm";
+    Unit::compile(Unit::auth_sources());
+    my $program = Unit::build('t/unit/auth_unit.c');
 
     my $directory = directory() . '/verifier';
     mkdir $directory or die "$directory: $!";

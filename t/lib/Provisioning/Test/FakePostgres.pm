@@ -202,7 +202,8 @@ sub startup {
 
 
 # The replies to the messages of an extended query, as one string of bytes:
-# rows of (status, body, headers), undef for NULL.
+# rows of (status, body, headers), undef for NULL.  A statement that serves
+# several queries has them for each.
 
 sub replies {
     my ($self, $messages, @rows) = @_;
@@ -210,6 +211,14 @@ sub replies {
 
     for my $message (@$messages) {
         my ($type, $data) = @{$message}{qw(type data)};
+
+        if ($type eq 'P') {
+            my ($name, $text) = split /\0/, $data;
+            $self->{several}{$name} = $text =~ / from unnest\(/;
+
+        } elsif ($type eq 'B') {
+            $self->{bound} = $self->bound($data);
+        }
 
         $bytes .= $type eq 'P' ? $self->packet('1', '')
                 : $type eq 'B' ? $self->packet('2', '')
@@ -224,12 +233,28 @@ sub replies {
 }
 
 
+# How many queries a statement serves, as the first of its arrays says; 0 for
+# one that has no arrays.
+
+sub bound {
+    my ($self, $data) = @_;
+
+    my (undef, $name, $rest) = split /\0/, $data, 3;
+    return 0 unless $self->{several}{$name};
+
+    my $formats = unpack 'n', $rest;
+    return unpack 'N', substr $rest, 2 + 2 * $formats + 2 + 4 + 12, 4;
+}
+
+
 sub description {
     my ($self, $of) = @_;
 
     my $parameters = $of =~ /\AS/
         ? $self->packet('t', pack 'nN3', 3, (3802) x 3) : '';
     my @columns = ([status => 23, 4], [body => 114, -1], [headers => 3802, -1]);
+
+    push @columns, [k => 20, 8] if $self->{bound};
 
     return $parameters . $self->packet('T', pack('n', scalar @columns)
         . join '', map { pack 'Z*NnNnNn', $_->[0], 0, 0, $_->[1],
@@ -239,6 +264,10 @@ sub description {
 
 sub result {
     my ($self, @rows) = @_;
+
+    if (my $several = $self->{bound}) {
+        @rows = map { my $k = $_; map { [@$_, $k] } @rows } 1 .. $several;
+    }
 
     return join('', map { $self->packet('D', pack('n', scalar @$_)
         . join '', map { defined $_ ? pack 'N/a*', $_ : pack 'N', -1 } @$_) }

@@ -7,6 +7,11 @@ comment on column prov.jobs.lapsed is
     'How many leases on end have ended without a word of who had them.';
 
 
+-- prov.record_made() does it now
+
+drop function if exists prov.emit_many(jsonb, uuid[], uuid, uuid[], text,
+    json[]);
+
 -- have columns more
 
 drop function if exists prov.jobs_claim(jsonb, jsonb, jsonb);

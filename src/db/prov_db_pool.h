@@ -26,8 +26,8 @@
 /*
  * And when transactions are.  How long one of several may wait for a lock: its
  * transaction has locks itself, and two that wait for each other would find
- * that out only after deadlock_timeout.  The first has none before it, and
- * waits for as long as the server lets it.  A function that answers when it
+ * that out only after deadlock_timeout.  One that is sent before there are
+ * others waits for as long as the server lets it.  A function that answers when it
  * does not get a lock sees prov.shared, and fails instead.
  */
 #define PROV_DB_GUARD_NAME    "prov_guard"

@@ -186,15 +186,18 @@ prov_jobs_turn_handler(ngx_event_t *ev)
 }
 
 
-/* Not later than in so many ms. */
+/* Not later than in so many ms: the next look, or any other timer. */
 
 void
 prov_jobs_look_in(ngx_msec_t ms)
 {
-    ngx_event_t  *ev;
+    prov_jobs_due_in(&prov_jobs.look, ms);
+}
 
-    ev = &prov_jobs.look;
 
+void
+prov_jobs_due_in(ngx_event_t *ev, ngx_msec_t ms)
+{
     if (ev->timer_set) {
 
         if ((ngx_msec_int_t) (ev->timer.key - ngx_current_msec)

@@ -99,6 +99,7 @@ extern prov_jobs_t  prov_jobs;
 /* prov_jobs.c: when */
 void prov_jobs_turn(void);
 void prov_jobs_look_in(ngx_msec_t ms);
+void prov_jobs_due_in(ngx_event_t *ev, ngx_msec_t ms);
 void prov_jobs_unanswered(prov_db_query_t *q, const char *what);
 void prov_jobs_answered(void);
 void prov_jobs_hold(void);

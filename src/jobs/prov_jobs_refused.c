@@ -29,7 +29,6 @@ typedef enum {
 static prov_report_cure_e prov_report_cure(PGresult *result);
 static void prov_report_aside(prov_job_t *job, prov_report_cure_e cure);
 static void prov_report_give_up(prov_job_t *job, PGresult *result);
-static void prov_report_aside_in(ngx_msec_t ms);
 static ngx_msec_t prov_report_pause(ngx_uint_t n, ngx_msec_t longest);
 
 
@@ -147,7 +146,7 @@ prov_report_aside(prov_job_t *job, prov_report_cure_e cure)
     ngx_queue_remove(&job->queue);
     ngx_queue_insert_tail(&prov_jobs.aside, &job->queue);
 
-    prov_report_aside_in(pause);
+    prov_jobs_due_in(&prov_jobs.due, pause);
 }
 
 
@@ -165,28 +164,6 @@ prov_report_give_up(prov_job_t *job, PGresult *result)
                   prov_db_refusal(result, line, sizeof(line)));
 
     prov_jobs_report_forget();
-}
-
-
-static void
-prov_report_aside_in(ngx_msec_t ms)
-{
-    ngx_event_t  *ev;
-
-    ev = &prov_jobs.due;
-
-    if (ev->timer_set) {
-
-        if ((ngx_msec_int_t) (ev->timer.key - ngx_current_msec)
-            <= (ngx_msec_int_t) ms)
-        {
-            return;
-        }
-
-        ngx_del_timer(ev);
-    }
-
-    ngx_add_timer(ev, ms);
 }
 
 
@@ -209,7 +186,7 @@ prov_jobs_due_handler(ngx_event_t *ev)
         left = (ngx_msec_int_t) (job->not_before - ngx_current_msec);
 
         if (left > 0) {
-            prov_report_aside_in(left);
+            prov_jobs_due_in(&prov_jobs.due, left);
             continue;
         }
 

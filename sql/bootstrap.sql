@@ -23,14 +23,14 @@ $$;
 -- Roles.  prov_owner owns the tables, prov_api the functions; nobody logs in
 -- as either.  Each surface has a login role of its own, and so has what is
 -- done after the answer (prov_worker, which a lost network does not keep
--- waiting for long, and which reads the first of what is due in an index's
--- order: a bitmap would have all of a queue read for each claim).  It does
--- without
--- sequential scans, because every statement of an operation has its index,
--- and a plan made while a table was empty must not outlive that; without
--- compiled expressions, because no statement is long enough to earn them back;
--- without remembering what a function said, because it may open rows;
--- and with one plan for all callers, because none is worth being made twice.
+-- waiting for long).  It does without sequential scans, because every
+-- statement of an operation has its index, and a plan made while a table was
+-- empty must not outlive that; without bitmaps, because what is asked for is
+-- the first of an index's order, or few rows, and a bitmap would have all of a
+-- partner's rows read for that; without compiled expressions, because no
+-- statement is long enough to earn them back; without remembering what a
+-- function said, because it may open rows; and with one plan for all callers,
+-- because none is worth being made twice.
 
 do $$
 declare
@@ -41,8 +41,8 @@ declare
         'default_transaction_isolation=read committed',
         'statement_timeout=4s', 'lock_timeout=2s',
         'idle_in_transaction_session_timeout=10s',
-        'enable_seqscan=off', 'jit=off', 'enable_memoize=off',
-        'plan_cache_mode=force_generic_plan'];
+        'enable_seqscan=off', 'enable_bitmapscan=off', 'jit=off',
+        'enable_memoize=off', 'plan_cache_mode=force_generic_plan'];
 begin
     for wanted in
         select *
@@ -51,8 +51,7 @@ begin
             ('prov_api', false, array['search_path=pg_catalog']),
             ('prov_partner', true, surface),
             ('prov_operator', true, surface),
-            ('prov_worker', true, surface || array['tcp_user_timeout=30s',
-                'enable_bitmapscan=off'])
+            ('prov_worker', true, surface || array['tcp_user_timeout=30s'])
         ) as r (name, login, settings)
     loop
         if not exists (select from pg_catalog.pg_roles

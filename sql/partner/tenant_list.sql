@@ -66,7 +66,6 @@ begin
             newest := prov.list_moment_read(place);
         end if;
 
-        ignored := set_config('enable_bitmapscan', 'off', true);
         ignored := set_config('enable_sort', 'off', true);
 
         open walk no scroll for

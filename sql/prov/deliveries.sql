@@ -81,7 +81,7 @@ comment on function prov.delivery_whole(prov.jobs) is
 -- Of each endpoint the newest deliveries are looked at: a page of each where
 -- nothing is left out, else as many of each as leave 5,000 of all.  Where one
 -- has more, the page ends at the newest that was not looked at, however few it
--- has: so no filter costs more.  Why no bitmaps: see prov.events_page().
+-- has: so no filter costs more.
 
 create or replace function prov.delivery_page(filter jsonb, queues uuid[],
         newest timestamptz, first uuid, size int, out ids uuid[],
@@ -100,9 +100,7 @@ declare
     whose   constant uuid := filter ->> 'tenant';
     state_  constant text := filter ->> 'status';
     type_   constant text := filter ->> 'event_type';
-    bitmaps constant text := current_setting('enable_bitmapscan');
     visit   record;
-    ignored text := set_config('enable_bitmapscan', 'off', true);
 begin
     ids := '{}';
 
@@ -140,8 +138,6 @@ begin
             ids := ids || visit.id;
         end if;
     end loop;
-
-    ignored := set_config('enable_bitmapscan', bitmaps, true);
 end
 $$;
 
@@ -168,7 +164,7 @@ comment on function prov.delivery_again(uuid[]) is
 
 
 -- What was not delivered, a part at a time: each part says where the next one
--- begins.  Without bitmaps, too.
+-- begins.
 
 create or replace function prov.recover_failed(w prov.webhook_endpoints,
         after timestamptz, after_id uuid, size int, out n int,
@@ -178,9 +174,7 @@ as $$
 declare
     nobody  constant uuid := '00000000-0000-0000-0000-000000000000';
     behind  constant uuid := coalesce(after_id, nobody);
-    bitmaps constant text := current_setting('enable_bitmapscan');
     ids     uuid[];
-    ignored text := set_config('enable_bitmapscan', 'off', true);
 begin
     ids := array(
         select j.id
@@ -190,8 +184,6 @@ begin
         order by j.created_at, j.id
         limit size);
     n := cardinality(ids);
-
-    ignored := set_config('enable_bitmapscan', bitmaps, true);
 
     if n = size then
         id := ids[size];
@@ -220,8 +212,6 @@ create or replace function prov.recover_missed(w prov.webhook_endpoints,
     language plpgsql
 as $$
 declare
-    bitmaps constant text := current_setting('enable_bitmapscan');
-    ignored text := set_config('enable_bitmapscan', 'off', true);
     nobody  constant uuid := '00000000-0000-0000-0000-000000000000';
     behind  constant uuid := coalesce(after_id, nobody);
     begin_  constant xid8 := coalesce(after, prov.events_before(w.partner,
@@ -272,8 +262,6 @@ begin
     where l.k = 2 or (select count(*) from missed) = size
     order by l.k
     limit 1;
-
-    ignored := set_config('enable_bitmapscan', bitmaps, true);
 
     n := coalesce(looked.missed, 0);
 

@@ -115,9 +115,7 @@ comment on function prov.events_before(uuid, timestamptz, xid8) is
 
 
 -- A filter looks at each event, and after 5,000 the page ends, however few it
--- has: so there is a bound, and the cursor is where to go on.  Without
--- statistics of partners the planner thinks that there is little to sort, and
--- would read everything that is to come: so it may not use bitmaps here.
+-- has: so there is a bound, and the cursor is where to go on.
 
 create or replace function prov.events_page(partner_ uuid, filter jsonb,
         watermark xid8, size int, bytes int, inout xid xid8, inout id uuid,
@@ -134,11 +132,9 @@ declare
         from jsonb_array_elements_text(filter -> 'type') t);
     tenant_ constant uuid := filter ->> 'tenant';
     since   constant timestamptz := filter ->> 'since';
-    bitmaps constant text := current_setting('enable_bitmapscan');
     visited int := 0;
     held    int := 0;
     visit   prov.events;
-    ignored text := set_config('enable_bitmapscan', 'off', true);
 begin
     if xid is null then
         xid := '0';
@@ -177,8 +173,6 @@ begin
         events := events || visit;
         held := held + octet_length(visit.data::text);
     end loop;
-
-    ignored := set_config('enable_bitmapscan', bitmaps, true);
 end
 $$;
 
@@ -259,7 +253,6 @@ create or replace function prov.events_since(request jsonb, params jsonb,
 as $$
 declare
     watermark constant xid8 := pg_snapshot_xmin(pg_current_snapshot());
-    bitmaps   constant text := current_setting('enable_bitmapscan');
     until     constant timestamptz := clock_timestamp() + interval '250 ms';
     room      int := 1048576;
     ignored   text := prov.work();
@@ -308,11 +301,7 @@ begin
 
     ignored := set_config('prov.key', '', true);
 
-    -- what is new
-
-    ignored := set_config('enable_bitmapscan', 'off', true);
-
-    -- materialized: the index is reached by what is a column, and not by what
+    -- what is new; materialized: the index is reached by what is a column, and not by what
     -- is taken out of JSON, which might tell something (see docs/database.md)
 
     for asked in
@@ -356,7 +345,6 @@ begin
     end loop;
 
     ignored := set_config('prov.worker', '', true);
-    ignored := set_config('enable_bitmapscan', bitmaps, true);
 end
 $$;
 

@@ -136,7 +136,6 @@ begin
     -- planner, which knows nothing of how much a partner has, makes of
     -- sorting it.
 
-    ignored := set_config('enable_bitmapscan', 'off', true);
     ignored := set_config('enable_sort', 'off', true);
 
     if params ? 'email' then

@@ -415,12 +415,22 @@ select is_empty($$
     select s.role, wanted
     from surface s, unnest(array['statement_timeout', 'lock_timeout',
         'idle_in_transaction_session_timeout',
-        'default_transaction_isolation', 'enable_seqscan', 'jit',
+        'default_transaction_isolation', 'enable_seqscan',
+        'enable_bitmapscan', 'jit', 'enable_memoize',
         'plan_cache_mode']) as wanted
     where not exists (
         select from pg_catalog.pg_roles r, unnest(r.rolconfig) as setting
         where r.rolname = s.role and split_part(setting, '=', 1) = wanted)
 $$, 'the gateway''s roles have limits');
+select is_empty($$
+    select r.rolname, s.name
+    from pg_catalog.pg_roles r, pg_catalog.pg_settings s
+    where r.rolname in (select role from surface union select 'prov_worker')
+        and s.category like 'Query Tuning%'
+        and coalesce((
+            select split_part(c, '=', 2) from unnest(r.rolconfig) c
+            where split_part(c, '=', 1) = s.name), s.reset_val) <> s.setting
+$$, 'theirs and a worker''s statements are planned alike, and in tests as well');
 select is((select array_agg(s.role order by s.role) from surface s),
     '{prov_operator,prov_partner}', 'there are two of them');
 select is(has_database_privilege(s.role, current_database(), p), held,

@@ -399,10 +399,6 @@ create function pg_temp.reads() returns bigint language sql volatile
                 or c.oid in (select i.indexrelid from pg_catalog.pg_index i
                              where i.indrelid = t.oid));
 
--- as a partner's login has it
-
-set local enable_seqscan = off;
-set local plan_cache_mode = force_generic_plan;
 discard plans;
 select pg_temp.reads() as before \gset
 select is(pg_temp.recovered(pg_temp.since('2025-02-10T00:02:00Z')),

@@ -240,9 +240,6 @@ declare
 begin
     perform set_config('prov.worker', 'on', true);
     set local role prov_api;
-    set local enable_seqscan = off;
-    set local enable_bitmapscan = off;  -- as prov.events_page() has it
-    set local plan_cache_mode = force_generic_plan;
     for line in execute 'explain (analyze, costs off, timing off) ' || statement
     loop
         lines := lines || line || E'\n';

@@ -240,8 +240,6 @@ begin
     execute format('set local role %I', role);
     perform set_config('prov.partner',
         '00000000-0000-7000-8000-00000000000a', true);
-    set local enable_seqscan = off;
-    set local plan_cache_mode = force_generic_plan;
     execute format('prepare p%s as %s', case role when 'prov_partner'
         then '(jsonb, jsonb, jsonb)' else '(bytea, int)' end, statement);
     for line in execute format('explain (costs off) execute p(%s)', arguments)

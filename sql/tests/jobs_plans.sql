@@ -7,8 +7,7 @@ select * from no_plan();
 create function pg_temp.queue(n int) returns uuid language sql
     return ('00000000-0000-7000-9000-' || lpad(n::text, 12, '0'))::uuid;
 
--- rows of the tables and entries of their indexes that a statement has read,
--- as a worker's login has it
+-- rows of the tables and entries of their indexes that a statement has read
 
 create function pg_temp.reads() returns bigint language sql volatile
     return (select sum(pg_stat_get_xact_tuples_returned(c.oid)
@@ -28,8 +27,6 @@ declare
     before bigint := pg_temp.reads();
 begin
     set local role prov_worker;
-    set local enable_seqscan = off;
-    set local plan_cache_mode = force_generic_plan;
     execute statement using request;
     reset role;
     return pg_temp.reads() - before;
@@ -88,9 +85,8 @@ select cmp_ok(pg_temp.round('claim'), '<', 3000::bigint,
     'and a claim with statistics');
 select cmp_ok(pg_temp.round('report'), '<', 1500::bigint, 'and a report');
 
--- deliveries, of an endpoint among many: a worker's login has no bitmaps
+-- deliveries, of an endpoint among many
 
-set local enable_bitmapscan = off;
 discard plans;
 
 insert into prov.webhook_endpoints (id, partner, url, secret)

@@ -601,8 +601,6 @@ begin
     perform set_config('prov.partner',
         '00000000-0000-7000-8000-00000000000a', true);
     set local role prov_api;
-    set local plan_cache_mode = force_generic_plan;
-    set local enable_seqscan = off;  -- as role prov_partner has it
     execute 'prepare q(uuid, int) as ' || text;
     for line in execute format('explain (costs off) execute q(%L, 100)',
         '00000000-0000-7000-8000-00000000000a')

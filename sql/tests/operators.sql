@@ -158,8 +158,6 @@ begin
     perform set_config('prov.partner',
         'ffffffff-ffff-ffff-ffff-ffffffffffff', true);
     set local role prov_api;
-    set local plan_cache_mode = force_generic_plan;
-    set local enable_seqscan = off;  -- as role prov_operator has it
     execute 'prepare w(uuid, timestamptz, uuid) as select a.*
         from prov.audit a
         where a.partner = ''ffffffff-ffff-ffff-ffff-ffffffffffff''

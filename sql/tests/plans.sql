@@ -44,10 +44,8 @@ declare
 begin
     perform set_config('prov.partner', partner, true);
     set local role prov_api;
-    set local plan_cache_mode = force_generic_plan;
-    set local enable_seqscan = off;  -- as role prov_partner has it
-    perform set_config(n, case when query ~ 'order by' then 'off' else 'on'
-        end, true) from unnest('{enable_sort,enable_bitmapscan}'::text[]) n;
+    perform set_config('enable_sort',  -- as prov.tenant_list_few() does
+        case when query ~ 'order by' then 'off' else 'on' end, true);
     execute 'prepare q(timestamptz, uuid, int, text) as ' || query;
     for line in execute 'explain (costs off) execute q(''infinity'',
         ''ffffffff-ffff-ffff-ffff-ffffffffffff'', 26, ''x'')'

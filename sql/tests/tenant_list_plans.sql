@@ -74,7 +74,6 @@ declare
 begin
     perform set_config('prov.partner', partner, true);
     set local role prov_api;
-    set local enable_seqscan = off;  -- as role prov_partner has it
 
     if params ? 'cursor' then
         select c.place, c.id into place, first
@@ -92,8 +91,6 @@ begin
             prov.tenant_list_label(params), few, size;
 
     reset role;
-    reset enable_seqscan;
-    reset enable_bitmapscan;
     reset enable_sort;
     rows_ := pg_temp.looked_at(found_::jsonb -> 0 -> 'Plan');
     plan := found_::text;
@@ -204,7 +201,6 @@ begin
     perform set_config('prov.partner', '00000000-0000-7000-8000-00000000000a',
         true);
     set local role prov_api;
-    set local enable_seqscan = off;
     perform prov.tenant_list_few('{}', '', null, 1);  -- its settings
     execute 'explain (analyze, costs off, timing off, summary off, '
         'format json) ' || prov.tenant_list_ids(statuses, name,

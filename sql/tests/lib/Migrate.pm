@@ -94,17 +94,23 @@ sub twice {
         "cd / && '" . abs_path('sql/migrate') . "' dbname=$other");
     is $code, 0, 'from any directory' or diag $out;
 
-    # an operator's own limits stay, a lost search_path does not
+    # an operator's own limits stay, a lost search_path does not; nor does a
+    # setting stay away that an older release did not make
 
     $cluster->connect('postgres', $db)->do($_)
         for "alter role prov_partner set statement_timeout = '9s'",
         'alter role prov_partner reset search_path',
+        map({ "alter role $_ reset enable_bitmapscan" } qw(prov_partner
+            prov_operator)),
         'drop function partner.tenant_get(jsonb, jsonb, jsonb)';
     migrate('sql', $db);
     my $settings = value($db, 'select rolconfig::text from pg_roles '
         . "where rolname = 'prov_partner'");
     like $settings, qr/statement_timeout=9s/, "an operator's own limit stays";
     like $settings, qr/search_path=pg_catalog/, 'the search_path is restored';
+    is value($db, 'select count(*) from pg_roles '
+        . "where 'enable_bitmapscan=off' = any (rolconfig)"), 3,
+        'and every login has what is new';
     is value($db, "select count(*) from pg_proc where proname = 'tenant_get'"),
         1, 'and so is a function that was lost';
     $cluster->connect('postgres', $db)->do(

@@ -24,7 +24,7 @@ typedef struct prov_db_query_s  prov_db_query_t;
 
 typedef enum {
     PROV_DB_READ = 0,     /* may be repeated, shares a connection */
-    PROV_DB_LIST,         /* may be repeated, has its connection alone */
+    PROV_DB_LIST,         /* may be repeated; only lists share its connection */
     PROV_DB_TRIAL,        /* may be repeated, waits for locks as writes do */
     PROV_DB_REPLAY,       /* may be repeated, and commits: answers what others
                              may have committed a moment ago */

@@ -16,7 +16,6 @@ static char *prov_db_set_queue(ngx_conf_t *cf, ngx_command_t *cmd,
     void *data);
 static char *prov_db_finish(ngx_conf_t *cf, prov_db_conf_t *conf);
 static ngx_uint_t prov_db_backups_last(prov_db_conf_t *conf);
-static void prov_db_shares_default(prov_db_conf_t *conf);
 
 
 static prov_conf_range_t  prov_db_times = { 1, 30 * 24 * 3600U * 1000 };
@@ -322,7 +321,9 @@ prov_db_finish(ngx_conf_t *cf, prov_db_conf_t *conf)
 {
     ngx_conf_init_value(conf->share_commits, 1);
 
-    prov_db_shares_default(conf);
+    if (conf->pipeline == 0) {
+        conf->pipeline = PROV_DB_PIPELINE;
+    }
 
     if (prov_db_backups_last(conf) == conf->servers.nelts) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -370,32 +371,6 @@ prov_db_backups_last(prov_db_conf_t *conf)
     }
 
     return conf->servers.nelts - first;
-}
-
-
-/*
- * Lists are slow, and half of the connections is what they may keep from the
- * others; reads and writes leave one to each other and to a list.
- */
-
-static void
-prov_db_shares_default(prov_db_conf_t *conf)
-{
-    ngx_uint_t  i, each[PROV_DB_KINDS];
-
-    each[PROV_DB_FOR_READS] = (conf->connections - 1) / 2;
-    each[PROV_DB_FOR_WRITES] = (conf->connections - 1) / 2;
-    each[PROV_DB_FOR_LISTS] = conf->connections / 2;
-
-    for (i = 0; i < PROV_DB_KINDS; i++) {
-        if (conf->share[i] == 0) {
-            conf->share[i] = ngx_max(each[i], 1);
-        }
-    }
-
-    if (conf->pipeline == 0) {
-        conf->pipeline = PROV_DB_PIPELINE;
-    }
 }
 
 

@@ -12,6 +12,8 @@ static ngx_uint_t prov_db_dispatch_all(prov_db_pool_t *pool,
 static ngx_uint_t prov_db_dispatch_one(prov_db_pool_t *pool,
     prov_db_kind_e kind, ngx_uint_t first, ngx_uint_t *joined);
 static void prov_db_dispatch_lists(prov_db_pool_t *pool);
+static void prov_db_dispatch_pages(prov_db_pool_t *pool,
+    prov_db_conn_t *conn, ngx_uint_t free);
 static ngx_uint_t prov_db_dispatch_turn(prov_db_pool_t *pool,
     prov_db_query_t *list);
 static void prov_db_dispatch_push(prov_db_pool_t *pool);
@@ -136,7 +138,7 @@ prov_db_dispatch_one(prov_db_pool_t *pool, prov_db_kind_e kind,
 
 
 /*
- * A list has its connection alone, since those behind it would wait for all
+ * Lists have their connection alone, since those behind one would wait for all
  * of it.  Where none is idle, the least busy one is reserved: else short
  * queries could keep joining it for ever.
  */
@@ -145,24 +147,30 @@ static void
 prov_db_dispatch_lists(prov_db_pool_t *pool)
 {
     ngx_uint_t        most;
-    ngx_queue_t      *lists;
     prov_db_conn_t   *conn;
     prov_db_query_t  *q;
 
-    lists = &pool->waiting[PROV_DB_FOR_LISTS];
-    most = pool->conf->share[PROV_DB_FOR_LISTS];
+    most = pool->share[PROV_DB_FOR_LISTS];
+
+    if (pool->nbusy[PROV_DB_FOR_LISTS] >= most
+        && prov_db_all_slow(pool, PROV_DB_FOR_LISTS))
+    {
+        most = pool->lists;
+    }
 
     while (pool->nwait[PROV_DB_FOR_LISTS]
            && pool->nbusy[PROV_DB_FOR_LISTS] < most)
     {
-        q = ngx_queue_data(ngx_queue_head(lists), prov_db_query_t, queue);
+        q = ngx_queue_data(ngx_queue_head(&pool->waiting[PROV_DB_FOR_LISTS]),
+                           prov_db_query_t, queue);
         conn = prov_db_idle(pool);
 
         if (conn == NULL || !prov_db_dispatch_turn(pool, q)) {
             break;
         }
 
-        prov_db_give(pool, conn, q);
+        prov_db_dispatch_pages(pool, conn,
+                               most - pool->nbusy[PROV_DB_FOR_LISTS]);
     }
 
     while (pool->nreserved < pool->nwait[PROV_DB_FOR_LISTS]
@@ -177,6 +185,35 @@ prov_db_dispatch_lists(prov_db_pool_t *pool)
         conn->reserved = 1;
         pool->nreserved++;
     }
+}
+
+
+/*
+ * A list, and of those behind it what one statement can serve with it: no more
+ * than come to each of the connections that lists may have still.
+ */
+
+static void
+prov_db_dispatch_pages(prov_db_pool_t *pool, prov_db_conn_t *conn,
+    ngx_uint_t free)
+{
+    ngx_uint_t        n;
+    ngx_queue_t      *lists;
+    prov_db_query_t  *q;
+
+    lists = &pool->waiting[PROV_DB_FOR_LISTS];
+    n = (pool->nwait[PROV_DB_FOR_LISTS] + free - 1) / free;
+
+    do {
+        q = ngx_queue_data(ngx_queue_head(lists), prov_db_query_t, queue);
+
+        if (conn->nbatch && !prov_db_batch_takes(conn, q)) {
+            return;
+        }
+
+        prov_db_give(pool, conn, q);
+
+    } while (--n && !ngx_queue_empty(lists));
 }
 
 
@@ -258,7 +295,7 @@ prov_db_pick(prov_db_pool_t *pool, prov_db_kind_e kind, prov_db_query_t *q,
     idle = prov_db_idle(pool);
     own = prov_db_least(pool, kind, q);
 
-    more = pool->nbusy[kind] < pool->conf->share[kind];
+    more = pool->nbusy[kind] < pool->share[kind];
     slow = prov_db_all_slow(pool, kind);
 
     if (idle && (more || slow)) {

@@ -15,6 +15,8 @@
 /* how long somebody is left alone who made a transaction fail */
 #define PROV_DB_BLAME      10000      /* ms */
 
+static ngx_msec_t *prov_db_group_blamed(prov_db_pool_t *pool,
+    prov_db_query_t *q);
 static prov_db_query_t *prov_db_group_failed(prov_db_conn_t *conn);
 static void prov_db_group_lost(prov_db_conn_t *conn);
 
@@ -32,7 +34,7 @@ prov_db_group_ask(prov_db_pool_t *pool, prov_db_query_t *q)
         return;
     }
 
-    blamed = &pool->blamed[q->source % PROV_DB_BLAMED];
+    blamed = prov_db_group_blamed(pool, q);
 
     if (*blamed && (ngx_msec_int_t) (*blamed - ngx_current_msec) <= 0) {
         *blamed = 0;
@@ -52,9 +54,20 @@ prov_db_group_blame(prov_db_pool_t *pool, prov_db_query_t *q)
 {
     if (q->together) {
         /* 0 would be nobody */
-        pool->blamed[q->source % PROV_DB_BLAMED] =
-            (ngx_current_msec + PROV_DB_BLAME) | 1;
+        *prov_db_group_blamed(pool, q) = (ngx_current_msec + PROV_DB_BLAME)
+                                         | 1;
     }
+}
+
+
+/* Whose lists take long may make changes that do not. */
+
+static ngx_msec_t *
+prov_db_group_blamed(prov_db_pool_t *pool, prov_db_query_t *q)
+{
+    return (q->class == PROV_DB_LIST)
+           ? &pool->slow[q->source % PROV_DB_BLAMED]
+           : &pool->blamed[q->source % PROV_DB_BLAMED];
 }
 
 

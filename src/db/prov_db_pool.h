@@ -27,8 +27,8 @@
  * And when transactions are.  How long one of several may wait for a lock: its
  * transaction has locks itself, and two that wait for each other would find
  * that out only after deadlock_timeout.  One that is sent before there are
- * others waits for as long as the server lets it.  A function that answers when it
- * does not get a lock sees prov.shared, and fails instead.
+ * others waits for as long as the server lets it.  A function that answers
+ * when it does not get a lock sees prov.shared, and fails instead.
  */
 #define PROV_DB_GUARD_NAME    "prov_guard"
 #define PROV_DB_GUARD_SETUP                                                   \
@@ -100,8 +100,7 @@ struct prov_db_conf_s {
     const char      *values[PROV_DB_OPTIONS];
     ngx_uint_t       noptions;
     ngx_uint_t       connections; /* per worker */
-    ngx_uint_t       share[PROV_DB_KINDS];  /* of them; lists never have more,
-                                               others only when all are slow */
+    ngx_uint_t       share[PROV_DB_KINDS];  /* of them; 0: not configured */
     ngx_uint_t       pipeline;    /* queries in flight on one connection */
     ngx_uint_t       queue;       /* queries that wait */
     ngx_msec_t       queue_timeout;
@@ -178,6 +177,9 @@ struct prov_db_pool_s {
     prov_db_conf_t       *conf;
     ngx_log_t            *log;
     prov_db_conn_t       *conns;
+    ngx_uint_t            share[PROV_DB_KINDS];  /* more only when all of a
+                                                    kind are slow */
+    ngx_uint_t            lists;      /* and never more than so many */
     ngx_queue_t           closed;
     ngx_queue_t           connecting;
     ngx_queue_t           idle;
@@ -199,6 +201,7 @@ struct prov_db_pool_s {
     ngx_msec_t            next;       /* not before, while backoff is set */
     ngx_uint_t            server;     /* the one to connect to next */
     ngx_msec_t            blamed[PROV_DB_BLAMED];  /* until then; 0: not */
+    ngx_msec_t            slow[PROV_DB_BLAMED];    /* likewise, for lists */
 };
 
 

@@ -179,7 +179,7 @@ prov_db_query_done(prov_db_query_t *q, prov_db_status_e status)
         ngx_del_timer(&q->timer);
     }
 
-    if (q->parted && q->state == PROV_DB_SENT
+    if ((q->parted || q->class == PROV_DB_LIST) && q->state == PROV_DB_SENT
         && ngx_current_msec - q->sent >= PROV_DB_LONG)
     {
         prov_db_group_blame(prov_db_pool(q->conf), q);

@@ -173,7 +173,7 @@ prov_service_handler(ngx_conf_t *cf, prov_request_service_t *service,
 
 /*
  * What returns pages is known by its parameter "limit": it may take long, so
- * it shares its connection with nobody.
+ * nothing else shares its connection.
  */
 
 static prov_db_class_e

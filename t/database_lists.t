@@ -1,0 +1,177 @@
+#!/usr/bin/perl
+
+# Lists that come together are one statement, as other queries are
+# (t/database_batch.t), on as few connections as do: so that PostgreSQL has no
+# more processes at work than help.  And whose lists take long has statements
+# of his own.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Provisioning::Test;
+use Provisioning::Test::Lab;
+use Provisioning::Test::Together;
+
+my $postgres = postgres();
+my $lab = lab($postgres);
+my $other = token(sub => 'other-system', partner => 'globex');
+
+# What else lab.list() and lab.note() tell: whose statement they were in, and
+# of which session.
+
+my $seen = "'statement', statement_timestamp()::text,"
+    . " 'session', pg_backend_pid()";
+
+$postgres->sql(qq{
+    create or replace function lab.list(ctx jsonb, params jsonb, input jsonb,
+        out status int, out body json, out headers jsonb)
+        language plpgsql security definer as \$\$
+    begin
+        perform pg_sleep(coalesce((params ->> 'ms')::int, 0) / 1000.0);
+        while (params -> 'hold')::int > 0
+            and exists (select from lab.gate)
+        loop
+            perform pg_sleep(0.01);
+        end loop;
+        if params ->> 'limit' = '13' then
+            raise 'An unlucky list.' using errcode = 'PV409',
+                constraint = 'unlucky';
+        end if;
+        status := 200;
+        body := json_build_object('asked', params -> 'limit', $seen);
+    end \$\$});
+$postgres->sql(qq{
+    create or replace function lab.note(ctx jsonb, params jsonb, input jsonb,
+        out status int, out body json, out headers jsonb)
+        language plpgsql security definer as \$\$
+    begin
+        status := 201;
+        body := json_build_object('asked', input -> 'text', $seen);
+        perform prov.record(ctx, 'note', (ctx ->> 'id')::uuid,
+            (ctx ->> 'id')::uuid, status, null, body, null);
+    end \$\$});
+$postgres->allow(qr/ PV409 .*An unlucky list/);
+
+
+sub fresh {
+    my (%o) = @_;
+
+    return nginx(postgres => $postgres, locations => $lab, %o,
+        database => 'queue 64 timeout=60s; query_timeout 60s;'
+            . " connections $o{connections};");
+}
+
+
+sub listing {
+    my ($n, %o) = @_;
+    return [GET => "/api/lab/list?limit=$n", %o];
+}
+
+
+sub noting {
+    my ($n) = @_;
+    return [POST => '/api/lab/notes', json => { text => "note-$n" }];
+}
+
+
+sub known {
+    my ($what, @answers) = @_;
+    my %known = map { $_->json->{$what} => 1 } @answers;
+    return scalar keys %known;
+}
+
+
+# Where lists may have one connection.
+
+my $nginx = fresh(connections => 3);
+my @answers = together($nginx, map { listing($_) } 1 .. 5);
+is_deeply [map { $_->json->{asked} } @answers], [1 .. 5],
+    'lists that come together have their own answers';
+is known(statement => @answers), 1, 'in one statement';
+
+@answers = together($nginx, map { listing($_ % 10) } 1 .. 40);
+is_deeply [map { $_->json->{asked} } @answers], [map { $_ % 10 } 1 .. 40],
+    'so do many of them';
+is known(statement => @answers), 3, 'no more than 16 in each';
+
+@answers = together($nginx, map { listing($_) } 1, 2, 13, 3);
+is_deeply [map { $_->status == 200 ? $_->json->{asked} : $_->code } @answers],
+    [1, 2, 'unlucky', 3], 'an error is that of who has made it';
+@answers = together($nginx, map { listing($_) } 1 .. 3);
+is known(statement => @answers), 3, 'whose lists share nothing for now';
+@answers = together($nginx, map { noting($_) } 1 .. 3);
+is known(statement => @answers), 1, 'but his changes do';
+$nginx->stop;
+
+# Whose list takes long by itself.
+
+$nginx = fresh(connections => 3);
+is answer(asking($nginx->connection, GET => '/api/lab/list?ms=150'))->status,
+    200, 'a list that takes long';
+@answers = together($nginx, map { listing($_) } 1 .. 4);
+is known(statement => @answers), 4, 'whose lists share nothing for now';
+@answers = together($nginx, map { listing($_, token => $other) } 1 .. 4);
+is known(statement => @answers), 1, 'those of another one do';
+@answers = together($nginx, map { noting($_) } 1 .. 4);
+is known(statement => @answers), 1, 'and his changes';
+$nginx->stop;
+
+# Which of several took long is not known.
+
+$nginx = fresh(connections => 3);
+@answers = together($nginx, [GET => '/api/lab/list?ms=150'],
+    listing(1, token => $other));
+is known(statement => @answers), 1, 'one of two lists takes long';
+@answers = together($nginx, map { listing($_, token => $other) } 1 .. 3);
+is known(statement => @answers), 3, 'neither shares a statement for now';
+$nginx->stop;
+
+# Where they may have two, each takes its part.
+
+$nginx = fresh(connections => 5);
+together($nginx, map { listing($_) } 1 .. 8);
+@answers = together($nginx, map { listing($_) } 1 .. 8);
+is_deeply [map { $_->json->{asked} } @answers], [1 .. 8],
+    'lists on two connections';
+is known(session => @answers), 2, 'use both';
+is known(statement => @answers), 2, 'a statement each';
+together($nginx, map { noting($_) } 1 .. 8);
+@answers = together($nginx, map { noting($_) } 1 .. 8);
+is known(session => @answers), 2, 'so do changes';
+$nginx->stop;
+
+# Where there are several workers each has its own, and needs one of a kind.
+# One of two is stopped, so that the other one gets all of the connections.
+
+$nginx = fresh(connections => 5, workers => 2);
+wait_until 'both of them serve', sub { (my @all = $nginx->workers) == 2 };
+my (undef, $stopped) = $nginx->workers;
+kill 'STOP', $stopped;
+
+for (1 .. 2) {
+    @answers = together($nginx, map { listing($_) } 1 .. 8);
+}
+
+is known(session => @answers), 1, 'of two workers each lists on one connection';
+is known(statement => @answers), 1, 'with one statement';
+together($nginx, map { noting($_) } 1 .. 8);
+@answers = together($nginx, map { noting($_) } 1 .. 8);
+is known(session => @answers), 1, 'and makes changes on one';
+
+# Until that is slow.
+
+lab_hold($postgres);
+my @held = map { asking($nginx->connection, GET => '/api/lab/list?hold=1') } 1;
+wait_until 'a list is under way', sub { lab_waits($postgres) == 1 };
+push @held, asking($nginx->connection, GET => '/api/lab/list?hold=1');
+wait_until 'another one goes out beside it',
+    sub { lab_waits($postgres) == 2 };
+lab_release($postgres);
+is_deeply [map { answer($_)->status } @held], [200, 200],
+    'one that takes long keeps no other list';
+kill 'CONT', $stopped;
+$nginx->stop;
+
+done_testing;

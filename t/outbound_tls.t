@@ -42,6 +42,12 @@ my %receiver = (
 
 my $nginx = outbound("$allow $trusted");
 
+# of the worker, in ms
+sub cpu {
+    open my $file, '<', '/proc/' . ($nginx->workers)[0] . '/schedstat' or return 0;
+    return (split ' ', <$file>)[0] / 1e6;
+}
+
 sub url { $receiver{ $_[0] }->url($_[1]) =~ s/^http:/https:/r }
 
 for (['good', ANSWERED], ['named', ANSWERED], ['other', TLS],
@@ -66,6 +72,21 @@ is_deeply [map { $_->{error} } @all], [(ANSWERED) x 5],
     'connections that the server closes are no failures';
 is_deeply [map { $_->{body} } @all[1 .. 4]], [('resumed') x 4],
     'and TLS sessions are resumed';
+
+# libcurl itself keeps few of them
+{
+    my @many = map { receiver($serves, tls => certificate('127.0.0.1')) } 1 .. 12;
+
+    for my $expected ('new', 'resumed') {
+        my $before = cpu();
+        is_deeply [map { send_one($nginx, url => $_->url('/once'))->{body} } @many],
+            [($expected) x 12], "sessions of many receivers: $expected";
+        note sprintf '%s handshakes: %.2f ms of CPU each, with all that is sent over them',
+            $expected, (cpu() - $before) / @many;
+    }
+
+    $_->stop for @many;
+}
 
 # the second authority is not known here, and nobody's word is taken for it
 {

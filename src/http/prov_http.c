@@ -1,7 +1,9 @@
 /*
  * A request's way from submit to its handler.  Callers only queue; one posted
- * event at the end of the loop's turn starts what has a turn and calls the
- * handlers of what has ended.
+ * event at the end of the loop's turn has libcurl do what there is to do,
+ * starts what has a turn and calls the handlers of what has ended.  A step of
+ * a TLS handshake takes a good part of a millisecond of CPU, so what is left
+ * after half a one is done in the next turn, and others have theirs before.
  */
 
 #include "http/prov_http_private.h"
@@ -9,9 +11,15 @@
 
 #if (PROV_HAVE_CURL)
 
+static void prov_http_turn_begin(void);
+static void prov_http_turn_end(void);
+static uint64_t prov_http_turn_clock(void);
+static void prov_http_entries(void);
 static void prov_http_enter(prov_http_request_t *r);
+static void prov_http_starts(void);
 static void prov_http_start(prov_http_request_t *r);
 static void prov_http_starved(void);
+static void prov_http_deliveries(void);
 static void prov_http_deliver(prov_http_request_t *r);
 static void prov_http_leave(prov_http_request_t *r, prov_http_error_e error);
 
@@ -89,7 +97,9 @@ prov_http_wake(void)
 
     client = &prov_http_client;
 
-    if (client->dispatch.posted) {
+    /* what comes up while this turn's work is done is seen at its end */
+
+    if (client->dispatch.posted || client->dispatching) {
         return;
     }
 
@@ -107,16 +117,98 @@ prov_http_wake(void)
 void
 prov_http_dispatch(ngx_event_t *ev)
 {
-    ngx_queue_t           list;
+    prov_http_turn_begin();
+
+    prov_http_event_due();
+    prov_http_event_ready();
+
+    if (prov_http_client.starved) {
+        prov_http_starved();
+    }
+
+    prov_http_entries();
+    prov_http_starts();
+    prov_http_deliveries();
+
+    prov_http_turn_end();
+}
+
+
+static void
+prov_http_turn_begin(void)
+{
+    prov_http_client_t  *client;
+
+    client = &prov_http_client;
+
+    client->started = 1;
+    client->dispatching = 1;
+    client->begun = prov_http_turn_clock();
+}
+
+
+/* Of each kind of work one piece is done in any case, so none starves. */
+
+ngx_uint_t
+prov_http_turn_over(void)
+{
+    return prov_http_turn_clock() - prov_http_client.begun >= PROV_HTTP_TURN;
+}
+
+
+static void
+prov_http_turn_end(void)
+{
+    ngx_uint_t           sockets, requests;
+    prov_http_client_t  *client;
+
+    client = &prov_http_client;
+    client->dispatching = 0;
+
+    sockets = !ngx_queue_empty(&client->ready);
+
+    requests = !ngx_queue_empty(&client->submitted)
+               || (!ngx_queue_empty(&client->turns)
+                   && client->nrunning < client->conf->connections);
+
+    if (prov_http_turn_over()) {
+        ngx_log_debug2(NGX_LOG_DEBUG_CORE, client->log, 0,
+                       "provisioning_outbound: the turn is over%s%s",
+                       sockets ? ", sockets are left" : "",
+                       requests ? ", requests are left" : "");
+
+    } else if (!sockets && !requests && !client->due && !client->starved
+               && ngx_queue_empty(&client->done))
+    {
+        return;
+    }
+
+    /* where time is over also for what others submit in the rest of it */
+
+    ngx_post_event(&client->dispatch, &ngx_posted_next_events);
+}
+
+
+/* us of a clock that nobody sets; nginx's own stands still during a turn */
+
+static uint64_t
+prov_http_turn_clock(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+
+static void
+prov_http_entries(void)
+{
     prov_http_client_t   *client;
     prov_http_request_t  *r;
 
     client = &prov_http_client;
-    client->started = 1;
-
-    if (client->starved) {
-        prov_http_starved();
-    }
 
     while (!ngx_queue_empty(&client->submitted)) {
         r = ngx_queue_data(ngx_queue_head(&client->submitted),
@@ -124,27 +216,10 @@ prov_http_dispatch(ngx_event_t *ev)
 
         ngx_queue_remove(&r->queue);
         prov_http_enter(r);
-    }
 
-    while ((r = prov_http_destination_next())) {
-        prov_http_start(r);
-    }
-
-    /* a handler may release any of them, and submit others */
-
-    if (ngx_queue_empty(&client->done)) {
-        return;
-    }
-
-    ngx_queue_init(&list);
-    ngx_queue_add(&list, &client->done);
-    ngx_queue_init(&client->done);
-
-    while (!ngx_queue_empty(&list)) {
-        r = ngx_queue_data(ngx_queue_head(&list), prov_http_request_t, queue);
-
-        ngx_queue_remove(&r->queue);
-        prov_http_deliver(r);
+        if (prov_http_turn_over()) {
+            return;
+        }
     }
 }
 
@@ -186,6 +261,21 @@ prov_http_enter(prov_http_request_t *r)
 
 
 static void
+prov_http_starts(void)
+{
+    prov_http_request_t  *r;
+
+    while ((r = prov_http_destination_next())) {
+        prov_http_start(r);
+
+        if (prov_http_turn_over()) {
+            return;
+        }
+    }
+}
+
+
+static void
 prov_http_start(prov_http_request_t *r)
 {
     prov_http_error_e    error;
@@ -206,7 +296,13 @@ prov_http_start(prov_http_request_t *r)
 
         prov_http_leave(r, PROV_HTTP_BUSY);
         prov_http_finish(r, error, NULL);
+        return;
     }
+
+    /* libcurl's first steps, which would be those of all that were started:
+       it may have ended after them */
+
+    prov_http_event_due();
 }
 
 
@@ -284,6 +380,34 @@ prov_http_leave(prov_http_request_t *r, prov_http_error_e error)
 
     if (!ngx_queue_empty(&prov_http_client.turns)) {
         prov_http_wake();
+    }
+}
+
+
+/* a handler may release any of them, and submit others */
+
+static void
+prov_http_deliveries(void)
+{
+    ngx_queue_t           list;
+    prov_http_client_t   *client;
+    prov_http_request_t  *r;
+
+    client = &prov_http_client;
+
+    if (ngx_queue_empty(&client->done)) {
+        return;
+    }
+
+    ngx_queue_init(&list);
+    ngx_queue_add(&list, &client->done);
+    ngx_queue_init(&client->done);
+
+    while (!ngx_queue_empty(&list)) {
+        r = ngx_queue_data(ngx_queue_head(&list), prov_http_request_t, queue);
+
+        ngx_queue_remove(&r->queue);
+        prov_http_deliver(r);
     }
 }
 

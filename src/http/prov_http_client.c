@@ -19,7 +19,7 @@
 
 
 static void prov_http_stay(void);
-static CURLSH *prov_http_share(void);
+static ngx_int_t prov_http_shares(prov_http_client_t *client);
 static void prov_http_held(ngx_event_t *ev);
 
 
@@ -46,6 +46,7 @@ prov_http_init_worker(ngx_cycle_t *cycle, prov_http_conf_t *conf)
     ngx_queue_init(&client->submitted);
     ngx_queue_init(&client->running);
     ngx_queue_init(&client->done);
+    ngx_queue_init(&client->ready);
 
     client->dispatch.handler = prov_http_dispatch;
     client->dispatch.log = cycle->log;
@@ -73,9 +74,8 @@ prov_http_init_worker(ngx_cycle_t *cycle, prov_http_conf_t *conf)
     ERR_clear_error();
 
     client->multi = curl_multi_init();
-    client->share = prov_http_share();
 
-    if (client->multi == NULL || client->share == NULL
+    if (client->multi == NULL || prov_http_shares(client) != NGX_OK
         || prov_http_event_init(cycle) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
@@ -107,23 +107,29 @@ prov_http_stay(void)
 }
 
 
-static CURLSH *
-prov_http_share(void)
+/*
+ * A resumed handshake takes half of the CPU of a new one.  So that more
+ * destinations than a share has room for are resumed, they have one of many.
+ */
+
+static ngx_int_t
+prov_http_shares(prov_http_client_t *client)
 {
-    CURLSH  *share;
+    ngx_uint_t  i;
 
-    share = curl_share_init();
+    for (i = 0; i < PROV_HTTP_SHARES; i++) {
+        client->shares[i] = curl_share_init();
 
-    if (share
-        && curl_share_setopt(share, CURLSHOPT_SHARE,
-                             CURL_LOCK_DATA_SSL_SESSION)
-           != CURLSHE_OK)
-    {
-        (void) curl_share_cleanup(share);
-        return NULL;
+        if (client->shares[i] == NULL
+            || curl_share_setopt(client->shares[i], CURLSHOPT_SHARE,
+                                 CURL_LOCK_DATA_SSL_SESSION)
+               != CURLSHE_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
-    return share;
+    return NGX_OK;
 }
 
 
@@ -167,8 +173,10 @@ prov_http_exit_worker(void)
         prov_http_event_exit();
     }
 
-    if (client->share) {
-        (void) curl_share_cleanup(client->share);
+    for (i = 0; i < PROV_HTTP_SHARES; i++) {
+        if (client->shares[i]) {
+            (void) curl_share_cleanup(client->shares[i]);
+        }
     }
 
     if (client->dispatch.posted) {

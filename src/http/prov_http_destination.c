@@ -221,6 +221,17 @@ prov_http_destination_get(ngx_str_t *key, uint32_t hash)
 }
 
 
+ngx_uint_t
+prov_http_destination_share(prov_http_request_t *r)
+{
+    prov_http_destination_t  *d;
+
+    d = r->destination;
+
+    return d->node.node.key % PROV_HTTP_SHARES;
+}
+
+
 /* One request at a time finds out whether a destination is there again. */
 
 static prov_http_error_e

@@ -1,8 +1,9 @@
 /*
  * libcurl's sockets and its timer on nginx's event loop.  Sockets are
  * level-triggered, since libcurl reads only part of what is there, and stay
- * libcurl's to close.  libcurl is never called from within its own callbacks:
- * a timer that is due at once becomes a posted event.
+ * libcurl's to close.  What happens to them is only noted; libcurl is called
+ * by prov_http_dispatch(), never from within its own callbacks, and for no
+ * longer than a turn of the loop may take.
  */
 
 #include "http/prov_http_private.h"
@@ -19,8 +20,8 @@ static ngx_connection_t *prov_http_event_watch(CURL *easy, curl_socket_t s);
 static ngx_int_t prov_http_event_direction(ngx_event_t *ev, ngx_int_t event,
     ngx_uint_t wanted);
 static int prov_http_event_timer(CURLM *multi, long timeout, void *data);
-static void prov_http_event_ready(ngx_event_t *ev);
-static void prov_http_event_due(ngx_event_t *ev);
+static void prov_http_event_expired(ngx_event_t *ev);
+static void prov_http_event_happened(ngx_event_t *ev);
 static void prov_http_event_act(curl_socket_t s, int events);
 static void prov_http_event_starved(CURL *easy);
 
@@ -34,10 +35,7 @@ prov_http_event_init(ngx_cycle_t *cycle)
     client = &prov_http_client;
     multi = client->multi;
 
-    client->kick.handler = prov_http_event_due;
-    client->kick.log = cycle->log;
-
-    client->timer.handler = prov_http_event_due;
+    client->timer.handler = prov_http_event_expired;
     client->timer.data = client;
     client->timer.log = cycle->log;
     client->timer.cancelable = 1;
@@ -68,10 +66,6 @@ prov_http_event_exit(void)
 
     if (client->timer.timer_set) {
         ngx_del_timer(&client->timer);
-    }
-
-    if (client->kick.posted) {
-        ngx_delete_posted_event(&client->kick);
     }
 }
 
@@ -141,8 +135,8 @@ prov_http_event_watch(CURL *easy, curl_socket_t s)
     c->log = log;
     c->read->log = log;
     c->write->log = log;
-    c->read->handler = prov_http_event_ready;
-    c->write->handler = prov_http_event_ready;
+    c->read->handler = prov_http_event_happened;
+    c->write->handler = prov_http_event_happened;
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
 
     (void) curl_multi_assign(prov_http_client.multi, s, c);
@@ -157,6 +151,10 @@ prov_http_event_direction(ngx_event_t *ev, ngx_int_t event,
 {
     if (wanted && !ev->active) {
         return ngx_add_event(ev, event, NGX_LEVEL_EVENT);
+    }
+
+    if (!wanted && ev->posted) {
+        ngx_delete_posted_event(ev);
     }
 
     if (!wanted && ev->active) {
@@ -189,11 +187,9 @@ prov_http_event_timer(CURLM *multi, long timeout, void *data)
     if (timeout > 0) {
         ngx_add_timer(&client->timer, (ngx_msec_t) timeout);
 
-    } else if (!client->kick.posted) {
-
-        /* in the loop's next turn, so that others have theirs */
-
-        ngx_post_event(&client->kick, &ngx_posted_next_events);
+    } else {
+        client->due = 1;
+        prov_http_wake();
     }
 
     return 0;
@@ -201,11 +197,26 @@ prov_http_event_timer(CURLM *multi, long timeout, void *data)
 
 
 static void
-prov_http_event_ready(ngx_event_t *ev)
+prov_http_event_expired(ngx_event_t *ev)
 {
-    ngx_connection_t  *c;
+    prov_http_client.due = 1;
+    prov_http_wake();
+}
+
+
+/*
+ * A socket that is not handled in this turn is ready in the next one as well:
+ * it keeps its place.
+ */
+
+static void
+prov_http_event_happened(ngx_event_t *ev)
+{
+    ngx_connection_t    *c;
+    prov_http_client_t  *client;
 
     c = ev->data;
+    client = &prov_http_client;
 
     if (c->close) {
 
@@ -215,15 +226,47 @@ prov_http_event_ready(ngx_event_t *ev)
         return;
     }
 
-    prov_http_event_act(c->fd, ev->write ? CURL_CSELECT_OUT
-                                         : CURL_CSELECT_IN);
+    ngx_post_event(ev, &client->ready);
+
+    prov_http_wake();
 }
 
 
-static void
-prov_http_event_due(ngx_event_t *ev)
+void
+prov_http_event_due(void)
 {
-    prov_http_event_act(CURL_SOCKET_TIMEOUT, 0);
+    if (prov_http_client.due) {
+        prov_http_client.due = 0;
+        prov_http_event_act(CURL_SOCKET_TIMEOUT, 0);
+    }
+}
+
+
+/* One at least, whatever else this turn has taken. */
+
+void
+prov_http_event_ready(void)
+{
+    ngx_event_t         *ev;
+    ngx_connection_t    *c;
+    prov_http_client_t  *client;
+
+    client = &prov_http_client;
+
+    while (!ngx_queue_empty(&client->ready)) {
+        ev = ngx_queue_data(ngx_queue_head(&client->ready), ngx_event_t,
+                            queue);
+        c = ev->data;
+
+        ngx_delete_posted_event(ev);
+
+        prov_http_event_act(c->fd, ev->write ? CURL_CSELECT_OUT
+                                             : CURL_CSELECT_IN);
+
+        if (prov_http_turn_over()) {
+            return;
+        }
+    }
 }
 
 

@@ -27,6 +27,13 @@
 /* destinations that have failed, and are remembered for it */
 #define PROV_HTTP_REMEMBERED  1024
 
+/* so long libcurl is called in one turn of the event loop; us.  What has begun
+   is brought to its end, and a step of a TLS handshake takes up to 1000 */
+#define PROV_HTTP_TURN        500
+
+/* a share of libcurl's keeps 8 TLS sessions, and no more */
+#define PROV_HTTP_SHARES      32
+
 
 /* an IPv4 network is the IPv4-mapped IPv6 one of it */
 
@@ -121,7 +128,7 @@ typedef struct {
     prov_http_conf_t      *conf;
     ngx_log_t             *log;
     CURLM                 *multi;
-    CURLSH                *share;       /* TLS sessions */
+    CURLSH                *shares[PROV_HTTP_SHARES];  /* TLS sessions */
     CURL                 **spare;       /* easy handles to be used again */
     ngx_uint_t             nspare;
     ngx_queue_t            submitted;
@@ -131,8 +138,10 @@ typedef struct {
     ngx_uint_t             nwaiting;
     ngx_uint_t             nholding;    /* requests a leaving worker awaits */
     ngx_event_t            dispatch;    /* posted: there is something to do */
-    ngx_event_t            kick;        /* posted: libcurl's timer is due */
     ngx_event_t            timer;       /* libcurl's */
+    ngx_queue_t            ready;       /* events of libcurl's sockets, those
+                                           that have waited longest first */
+    uint64_t               begun;       /* us; when this turn's work did */
     ngx_event_t            hold;        /* keeps a leaving worker */
     ngx_rbtree_t           destinations;
     ngx_rbtree_node_t      sentinel;
@@ -142,6 +151,8 @@ typedef struct {
                                            longest idle first */
     ngx_uint_t             nremembered;
     unsigned               started:1;   /* the event loop runs */
+    unsigned               dispatching:1;  /* this turn's work is being done */
+    unsigned               due:1;       /* libcurl's timer is */
     unsigned               starved:1;   /* one that runs is */
 } prov_http_client_t;
 
@@ -153,9 +164,15 @@ extern prov_http_client_t  prov_http_client;
 /* prov_http_trust.c: fills in conf->trust; NGX_ERROR after logging */
 ngx_int_t prov_http_trust(ngx_conf_t *cf, prov_http_conf_t *conf);
 
-/* prov_http_event.c: libcurl's sockets and timer on nginx's event loop */
+/*
+ * prov_http_event.c: libcurl's sockets and timer on nginx's event loop.  due
+ * does what libcurl's timer is due for, if it is; ready handles sockets for as
+ * long as the turn has time.
+ */
 ngx_int_t prov_http_event_init(ngx_cycle_t *cycle);
 void prov_http_event_exit(void);
+void prov_http_event_due(void);
+void prov_http_event_ready(void);
 
 /* prov_http_transfer.c: a request as libcurl's easy handle, and back */
 prov_http_error_e prov_http_transfer_start(prov_http_request_t *r);
@@ -178,9 +195,13 @@ size_t prov_http_answer_body(char *data, size_t size, size_t n, void *p);
 void prov_http_hold(prov_http_request_t *r);
 void prov_http_unhold(prov_http_request_t *r);
 
+/* prov_http_destination.c: of the share that keeps its TLS sessions */
+ngx_uint_t prov_http_destination_share(prov_http_request_t *r);
+
 /* prov_http.c */
 void prov_http_dispatch(ngx_event_t *ev);
 void prov_http_wake(void);
+ngx_uint_t prov_http_turn_over(void);
 void prov_http_finish(prov_http_request_t *r, prov_http_error_e error,
     const char *message);
 void prov_http_abandon(const char *message);

@@ -139,7 +139,8 @@ prov_http_transfer_options(prov_http_request_t *r)
         || prov_http_option(CURLOPT_ERRORBUFFER, r->message)
         || prov_http_option(CURLOPT_HTTPHEADER,
                             (struct curl_slist *) r->lines)
-        || prov_http_option(CURLOPT_SHARE, prov_http_client.share)
+        || prov_http_option(CURLOPT_SHARE, prov_http_client.shares[
+                                prov_http_destination_share(r)])
 
         /* a worker never stops: no signals, no joining of threads that look
            up names */

@@ -113,6 +113,8 @@ begin
         if earlier.mutation <> (ctx ->> 'mutation')::uuid then
             headers := coalesce(headers, '{}')
                 || '{"Idempotent-Replayed": "true"}';
+        else
+            body := prov.answer_again(ctx, body);
         end if;
 
         return;

@@ -187,6 +187,33 @@ comment on function prov.record(jsonb, text, uuid, uuid, int, json, json,
     'leaves that, too, with what was answered unless other data is given.';
 
 
+-- The gateway has a new secret as long as the request, and gives another
+-- stand-in to each (docs/openapi.md): the same one is the same secret's.
+
+create or replace function prov.answer_again(ctx jsonb, answer json)
+    returns json
+    language plpgsql stable
+as $$
+declare
+    stand_in constant json := to_json(ctx #>> '{secret,text}');
+begin
+    -- prov.webhook_shown() and prov.api_key_shown() have written it, as the
+    -- last member; of a pair of keys nothing was shown
+
+    if stand_in is null or answer ->> 'algorithm' = 'v1a' then
+        return answer;
+    end if;
+
+    return regexp_replace(answer::text, '("(?:secret|key)" : )null ?}$',
+        '\1' || stand_in::text || '}')::json;
+end
+$$;
+
+comment on function prov.answer_again(jsonb, json) is
+    'What is kept of this very request''s answer, as it was first given: with '
+    'what stands for a secret that it has made.';
+
+
 create or replace function prov.outcome(ctx jsonb, params jsonb, input jsonb,
         out status int, out body json, out headers jsonb)
     language plpgsql security definer
@@ -218,6 +245,8 @@ begin
         raise exception 'What became of this request cannot be told.'
             using errcode = 'PV503', constraint = 'outcome_unknown';
     end if;
+
+    body := prov.answer_again(ctx, body);
 end
 $$;
 

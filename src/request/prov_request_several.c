@@ -72,7 +72,8 @@ prov_request_each(ngx_pool_t *pool, prov_db_conf_t *db,
  * Where the document says that the operation has a function of its own for
  * several, it is called once for each partner: with the requests of that
  * partner, which is entered again, since all have been entered by then.  Where
- * that is refused now, no row is open and the function fails.
+ * that is refused now, no row is open and the function fails.  Its arrays are
+ * in the requests' order, since what they are made of is.
  */
 
 ngx_int_t
@@ -84,14 +85,13 @@ prov_request_several(ngx_pool_t *pool, prov_request_service_t *service,
 
     static const char  format[] =
         "select r.status, r.body, r.headers, r.place from ("
-        "select array_agg(u.k order by u.k) as places, "
-        "array_agg(e.ctx order by u.k) as ctxs, "
-        "array_agg(u.params order by u.k) as params, "
-        "array_agg(u.input order by u.k) as inputs "
+        "select array_agg(s.k) as places, array_agg(s.ctx) as ctxs, "
+        "array_agg(s.params) as params, array_agg(s.input) as inputs from ("
+        "select u.k, e.ctx, e.ctx ->> 'partner' as partner, u.params, u.input "
         "from unnest($1::jsonb[], $2::jsonb[], $3::jsonb[]) "
         "with ordinality u (ctx, params, input, k) "
-        "cross join lateral prov.%V(u.ctx) e "
-        "group by e.ctx ->> 'partner') g "
+        "cross join lateral prov.%V(u.ctx) e order by 3, 1) s "
+        "group by s.partner) g "
         "left join lateral prov.%V(g.ctxs[1]) e on true "
         "left join lateral %V.%V_several(g.places, g.ctxs, g.params, "
         "g.inputs) r on true order by r.place";

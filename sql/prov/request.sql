@@ -14,22 +14,44 @@ declare
     partner uuid;
     ignored text;
 begin
-    -- This runs in every request.  An assignment of a function's result is
-    -- several times cheaper than a "perform" of it, and a pattern that counts
-    -- ({8}) costs more than all that follows: so "like" sees where the hyphens
-    -- of an id are.
+    -- This runs in every request.  Each expression is made ready once in a
+    -- transaction, which costs more than what it does: so there are few.  An
+    -- assignment of a function's result is several times cheaper than a
+    -- "perform" of it, and a pattern that counts ({8}) costs more than all that
+    -- follows: so "like" sees where the hyphens of an id are.
     --
     -- Whoever else has entered in this transaction is forgotten: a login may,
     -- against all advice, be let in by several entrances.
 
-    ignored := set_config('prov.tenant', '', true)
-        || set_config('prov.operator', '', true)
-        || set_config('prov.worker', '', true);
+    if current_setting('prov.tenant', true) <> ''
+        or current_setting('prov.operator', true) <> ''
+        or current_setting('prov.worker', true) <> ''
+    then
+        ignored := set_config('prov.tenant', '', true)
+            || set_config('prov.operator', '', true)
+            || set_config('prov.worker', '', true);
+    end if;
+
+    -- Requests that share a transaction are mostly of one partner, who need
+    -- not be looked for again: what was claimed stands beside whom that opened,
+    -- until the transaction ends.  A key is looked at each time.
+
+    if current_setting('prov.entered', true)
+            = claim || ' ' || current_setting('prov.partner', true)
+        and request #>> '{principal,kind}' is distinct from 'key'
+    then
+        ctx := case when claim = current_setting('prov.partner') then request
+            else jsonb_set(request, '{partner}',
+                to_jsonb(current_setting('prov.partner'))) end;
+        return next;
+        return;
+    end if;
 
     if claim like '________-____-____-____-____________'
        and claim ~* '^[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+$'
     then
-        ignored := set_config('prov.partner', claim, true);
+        ignored := set_config('prov.partner', claim, true)
+            || set_config('prov.entered', claim || ' ' || claim, true);
 
         select p.id into partner
         from prov.partners p
@@ -48,24 +70,26 @@ begin
     then
         -- a slug, which a key's partner never is
 
-        ignored := set_config('prov.partner', '', true);
-        ignored := set_config('prov.claim', claim, true);
+        ignored := set_config('prov.claim', claim, true)
+            || set_config('prov.partner', '', true);
 
         select p.id into partner
         from prov.partners p
         where p.slug = claim and p.status = 'active';
 
-        ignored := set_config('prov.claim', '', true);
-
         if found then
-            ignored := set_config('prov.partner', partner::text, true);
+            ignored := set_config('prov.claim', '', true)
+                || set_config('prov.partner', partner::text, true)
+                || set_config('prov.entered', claim || ' ' || partner, true);
             ctx := jsonb_set(request, '{partner}', to_jsonb(partner));
             return next;
             return;
         end if;
     end if;
 
-    ignored := set_config('prov.partner', '', true);
+    ignored := set_config('prov.claim', '', true)
+        || set_config('prov.partner', '', true)
+        || set_config('prov.entered', '', true);
 end
 $$;
 

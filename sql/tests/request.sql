@@ -56,6 +56,60 @@ select is(pg_temp.refusal($$ insert into prov.partners (id, slug, name)
         values (prov.uuid7(), '00000000-0000-7000-8000-00000000000a', 'X') $$),
     '23514 partner_slug_invalid', 'no partner''s slug can pass for an id');
 
+-- Who enters again in the same transaction is not looked for again, unless
+-- somebody else has entered meanwhile.  (Nothing but this test suspends a
+-- partner within a transaction.)
+
+create function pg_temp.again(claim text, opened text, left_over text)
+    returns text
+    language plpgsql
+as $$
+declare
+    request constant jsonb := pg_temp.context(claim);
+    first   jsonb;
+begin
+    update prov.partners set status = 'active' where slug = 'alpha';
+    first := (select e.ctx from prov.enter(request) e);
+    update prov.partners set status = 'suspended' where slug = 'alpha';
+    perform set_config('prov.partner', coalesce(opened,
+            current_setting('prov.partner')), true),
+        set_config(left_over, 'left over', true);
+    return (select case when e.ctx = first then 'the same, ' end
+                || concat(current_setting('prov.partner'), ' ',
+                    current_setting('prov.tenant', true),
+                    current_setting('prov.operator', true),
+                    current_setting('prov.worker', true))
+            from prov.enter(request) e);
+end
+$$;
+
+savepoint again;
+select is(pg_temp.again(claim, null, left_over),
+    'the same, 00000000-0000-7000-8000-00000000000a ',
+    format('who has entered as %s enters again, without what is left of %s',
+        claim, left_over))
+from (values ('alpha'), ('00000000-0000-7000-8000-00000000000a')) c (claim),
+    (values ('prov.tenant'), ('prov.operator'), ('prov.worker')) l (left_over);
+rollback to again;
+select is(pg_temp.again('alpha', opened, 'prov.tenant'), null,
+    format('not where "%s" is open by then', opened))
+from (values (''), ('00000000-0000-7000-8000-00000000000b')) o (opened);
+rollback to again;
+select is(pg_temp.again('00000000-0000-7000-8000-00000000000a', '',
+    'prov.tenant'), null, 'nor by id where nothing is');
+select set_config('prov.partner', '00000000-0000-7000-8000-00000000000a', true)
+\g /dev/null
+select is((select count(*) from prov.enter(pg_temp.context(
+    '00000000-0000-7000-8000-00000000000a')) e), 0::bigint,
+    'nor who was refused, whatever is open');
+rollback to again;
+update prov.partners set status = 'active' where slug = 'closed';
+select isnt_empty($$ select from prov.enter(pg_temp.context('closed')) $$,
+    'another one enters');
+select is((select e.ctx ->> 'partner' from prov.enter(pg_temp.context('alpha'))
+    e), '00000000-0000-7000-8000-00000000000a', 'and then the first, as itself');
+rollback to again;
+
 -- partners, for an operator
 
 set local role prov_owner;

@@ -27,7 +27,8 @@ $$;
 -- statement of an operation has its index, and a plan made while a table was
 -- empty must not outlive that; without bitmaps, because what is asked for is
 -- the first of an index's order, or few rows, and a bitmap would have all of a
--- partner's rows read for that; without compiled expressions, because no
+-- partner's rows read for that; without sorting, as far as an index has the
+-- order, for the same reason; without compiled expressions, because no
 -- statement is long enough to earn them back; without remembering what a
 -- function said, because it may open rows; and with one plan for all callers,
 -- because none is worth being made twice.
@@ -37,12 +38,14 @@ declare
     wanted  record;
     found_  pg_catalog.pg_roles;
     setting text;
+    change  text;
     surface constant text[] := array['search_path=pg_catalog',
         'default_transaction_isolation=read committed',
         'statement_timeout=4s', 'lock_timeout=2s',
         'idle_in_transaction_session_timeout=10s',
-        'enable_seqscan=off', 'enable_bitmapscan=off', 'jit=off',
-        'enable_memoize=off', 'plan_cache_mode=force_generic_plan'];
+        'enable_seqscan=off', 'enable_bitmapscan=off', 'enable_sort=off',
+        'enable_incremental_sort=off', 'jit=off', 'enable_memoize=off',
+        'plan_cache_mode=force_generic_plan'];
 begin
     for wanted in
         select *
@@ -97,8 +100,16 @@ begin
                             and split_part(c.value, '=', 1)
                                 = split_part(setting, '=', 1)))
             then
-                execute format('alter role %I set %s = %L', wanted.name,
+                change := format('alter role %I set %s = %L', wanted.name,
                     split_part(setting, '=', 1), split_part(setting, '=', 2));
+
+                begin
+                    execute change;
+                exception
+                    when insufficient_privilege then
+                        raise exception 'role % lacks a setting; as a '
+                            'superuser run: %', wanted.name, change;
+                end;
             end if;
         end loop;
     end loop;

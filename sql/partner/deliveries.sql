@@ -154,6 +154,7 @@ create or replace function partner.delivery_list(ctx jsonb, params jsonb,
 as $$
 declare
     filter constant jsonb := params - '{limit,cursor}'::text[];
+    owner  constant uuid := ctx ->> 'partner';
     queues uuid[];
     begins record;
     page   record;
@@ -172,7 +173,8 @@ begin
 
     queues := case when filter ? 'webhook_endpoint'
         then array[(filter ->> 'webhook_endpoint')::uuid]
-        else array(select w.id from prov.webhook_endpoints w) end;
+        else array(select w.id from prov.webhook_endpoints w
+                   where w.partner = owner) end;
 
     page := prov.delivery_page(filter, queues, begins.moment, begins.id,
         begins.size);

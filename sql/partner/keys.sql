@@ -67,6 +67,7 @@ create or replace function partner.api_key_list(ctx jsonb, params jsonb,
     language plpgsql stable security definer
 as $$
 declare
+    owner  constant uuid := ctx ->> 'partner';
     items  text[] := '{}';
     next   text;
     page   record;
@@ -83,7 +84,8 @@ begin
     for row in
         select k.created_at, k.id, prov.api_key_json(k)::text as item
         from prov.api_keys k
-        where (k.created_at, k.id) <= (page.moment, page.id)
+        where k.partner = owner
+            and (k.created_at, k.id) <= (page.moment, page.id)
         order by k.created_at desc, k.id desc
         limit page.size + 1
     loop

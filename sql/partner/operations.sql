@@ -9,6 +9,7 @@ declare
     size    constant int := least(greatest(
         coalesce((params ->> 'limit')::numeric::int, 25), 1), 100);
     binding constant bytea := prov.list_binding('operations', params, '');
+    owner   constant uuid := ctx ->> 'partner';
     wanted  constant text := params ->> 'status';
     moment  timestamptz := 'infinity';
     first   uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
@@ -32,7 +33,8 @@ begin
     for row in
         select o.created_at, o.id, prov.operation_json(o)::text as item
         from prov.operations o
-        where wanted is null and (o.created_at, o.id) <= (moment, first)
+        where o.partner = owner and wanted is null
+            and (o.created_at, o.id) <= (moment, first)
         order by o.created_at desc, o.id desc
         limit case when wanted is null then size + 1 else 0 end
     loop
@@ -48,7 +50,8 @@ begin
     for row in
         select o.created_at, o.id, prov.operation_json(o)::text as item
         from prov.operations o
-        where o.status = wanted and o.status is not null
+        where o.partner = owner and o.status = wanted
+            and o.status is not null
             and (o.created_at, o.id) <= (moment, first)
         order by o.created_at desc, o.id desc
         limit case when wanted is null then 0 else size + 1 end

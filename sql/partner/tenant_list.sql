@@ -23,7 +23,6 @@ declare
     looked   int := 0;
     depth    int := most + 1;
     next     text;
-    ignored  text;
     walk     refcursor;
     row      record;
 begin
@@ -65,8 +64,6 @@ begin
         else
             newest := prov.list_moment_read(place);
         end if;
-
-        ignored := set_config('enable_sort', 'off', true);
 
         open walk no scroll for
             select prov.list_moment(t.created_at) as place, t.id,

@@ -145,7 +145,8 @@ begin
     for attempt in 1 .. 4 loop
         select t.* into was
         from prov.tenants t
-        where t.external_id = key
+        where t.external_id between key and key
+        order by t.external_id
         for update;
 
         exit when found or taken ->> 'code' <> 'external_id_taken';

@@ -8,7 +8,7 @@ create or replace function partner.webhook_create(ctx jsonb, params jsonb,
 as $$
 declare
     id        constant uuid := ctx ->> 'id';
-    partner   constant uuid := ctx ->> 'partner';
+    owner     constant uuid := ctx ->> 'partner';
     algorithm constant text := coalesce(input ->> 'algorithm', 'v1');
     most      constant int := coalesce(nullif(
         current_setting('prov.webhook_limit', true), ''), '50');
@@ -25,9 +25,11 @@ begin
 
     -- one after the other, so that nobody counts too few
 
-    perform pg_advisory_xact_lock(hashtextextended(partner::text, 5119));
+    perform pg_advisory_xact_lock(hashtextextended(owner::text, 5119));
 
-    if (select count(*) from prov.webhook_endpoints) >= most then
+    if (select count(*) from prov.webhook_endpoints w
+        where w.partner = owner) >= most
+    then
         status := 403;
         body := json_build_object('code', 'webhook_limit_reached', 'detail',
             format('You have %s webhook endpoints, which is as many as there '
@@ -37,7 +39,7 @@ begin
 
     insert into prov.webhook_endpoints as w (id, partner, url, description,
         event_types, headers, header_names, algorithm, secret, public_key)
-    values (id, partner, input ->> 'url', input ->> 'description',
+    values (id, owner, input ->> 'url', input ->> 'description',
         given.types, prov.webhook_sealed(ctx, given.names), given.names,
         algorithm,
         ctx #>> array['secret', case algorithm when 'v1' then 'sealed'
@@ -67,6 +69,7 @@ create or replace function partner.webhook_list(ctx jsonb, params jsonb,
     language plpgsql stable security definer
 as $$
 declare
+    owner  constant uuid := ctx ->> 'partner';
     items  text[] := '{}';
     next   text;
     page   record;
@@ -83,7 +86,8 @@ begin
     for row in
         select w.created_at, w.id, prov.webhook_json(w)::text as item
         from prov.webhook_endpoints w
-        where (w.created_at, w.id) <= (page.moment, page.id)
+        where w.partner = owner
+            and (w.created_at, w.id) <= (page.moment, page.id)
         order by w.created_at desc, w.id desc
         limit page.size + 1
     loop

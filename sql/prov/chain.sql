@@ -78,7 +78,9 @@ begin
                 a.status, a.code, a.times, a.kind, a.issuer, a.key_id,
                 a.request_id, a.details_hash) as found
         from prov.audit a
-        left join prov.audit_details d on d.chain = a.chain and d.seq = a.seq
+        left join lateral (select f.* from prov.audit_details f
+                           where f.chain = a.chain and f.seq = a.seq
+                           offset 0) d on true
         where a.chain = audit_fault.chain and a.seq >= start - 1
         order by a.seq
         limit size + 2

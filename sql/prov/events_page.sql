@@ -264,13 +264,22 @@ begin
 
     ignored := set_config('prov.operator', 'on', true);
 
+    -- materialized: the index is reached by what is a column, and not by what
+    -- is taken out of JSON, which might tell something (see docs/database.md);
+    -- "offset 0" has each looked for by itself
+
     return query
-        select -q.n::int, 'partner_unknown', false, null::text
-        from jsonb_array_elements(request -> 'callers') with ordinality
-            as q (caller, n)
-        left join prov.partners p
-            on p.id = (q.caller ->> 0)::uuid
-        where p.status is distinct from 'active';
+        with callers as materialized (
+            select -q.n::int as n, (q.caller ->> 0)::uuid as partner
+            from jsonb_array_elements(request -> 'callers') with ordinality
+                as q (caller, n)
+        )
+        select c.n, 'partner_unknown', false, null::text
+        from callers c
+        where not exists (
+            select from prov.partners p
+            where p.id = c.partner and p.status = 'active'
+            offset 0);
 
     ignored := set_config('prov.operator', '', true);
 
@@ -301,8 +310,7 @@ begin
 
     ignored := set_config('prov.key', '', true);
 
-    -- what is new; materialized: the index is reached by what is a column, and not by what
-    -- is taken out of JSON, which might tell something (see docs/database.md)
+    -- what is new
 
     for asked in
         with feeds as materialized (

@@ -52,10 +52,15 @@ begin
         and a.attnum = k.attnum
     where i.indrelid = export_rows.name::regclass and i.indisprimary;
 
+    -- found by its key first, as "offset 0" has it, and then sorted
+
     for part in
         execute format('select (select to_json(e) from (select %s) e)::text '
                        'as line, array[%s]::text[] as place '
-                       'from %s r where r.%I = $1 and %s order by %s',
+                       'from (select k.* from %s k '
+                           'where k.%4$I between $1 and $1 '
+                           'order by k.%4$I offset 0) r '
+                       'where %s order by %s',
                        prov.export_columns(name), places, name, key,
                        case when after is null then 'true'
                            else format('(%s) > (%s)', columns, values_) end,

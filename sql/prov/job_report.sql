@@ -185,15 +185,18 @@ begin
     -- each other: so all take partners in the same order.
 
     for w in
-        select e.*
-        from prov.webhook_endpoints e
-        where e.id = any (well || failures)
-            and (e.id = any (well) and e.failing_since is not null
-                 or e.id = any (failures) and e.status = 'active'
-                    and (e.id = any (goners) or e.failing_since is null
-                         or e.failing_since <= moment - patience))
-        order by e.partner, e.id
-        for no key update skip locked
+        select f.*
+        from (
+            select e.*
+            from prov.webhook_endpoints e
+            where e.id = any (well || failures)
+                and (e.id = any (well) and e.failing_since is not null
+                     or e.id = any (failures) and e.status = 'active'
+                        and (e.id = any (goners) or e.failing_since is null
+                             or e.failing_since <= moment - patience))
+            order by e.id
+            for no key update skip locked) f
+        order by f.partner, f.id
     loop
         gone := (
             select bool_or(f.value -> 2 = 'true')

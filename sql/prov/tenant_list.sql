@@ -130,23 +130,25 @@ declare
     name      text;
     range_    text;
     statement text;
-    ignored   text;
 begin
-    -- Here and in what follows an index is walked in its order, whatever the
-    -- planner, which knows nothing of how much a partner has, makes of
-    -- sorting it.
-
-    ignored := set_config('enable_sort', 'off', true);
+    -- Here and in what follows an index is walked in its order, as the gateway's
+    -- roles have it.  So a range, though it is of one value: see
+    -- prov.tenant_conflict().
 
     if params ? 'email' then
+        range_ := lower(params ->> 'email' collate "C");
+
         return array(select t.id from prov.tenants t
-                     where t.email_key
-                         = lower(params ->> 'email' collate "C"));
+                     where t.email_key between range_ and range_
+                     order by t.email_key);
     end if;
 
     if params ? 'external_id' then
+        range_ := params ->> 'external_id';
+
         return array(select t.id from prov.tenants t
-                     where t.external_id = params ->> 'external_id');
+                     where t.external_id between range_ and range_
+                     order by t.external_id);
     end if;
 
     -- A range of what the list is sorted by is where a walk begins and ends.
@@ -277,14 +279,11 @@ declare
         '(select t.%I as key, t.id, %s as place, case when %s '
         'then prov.tenant_text(t) end as item from ',
         name, place, fits);
-    ignored text;
 begin
     -- A cursor stands for the end of the range where the walk begins.  With
     -- both, an index may be walked from the one that is farther off.
 
     if few is not null then
-        ignored := set_config('enable_sort', 'on', true);
-
         return format(
             'select w.place, w.id, prov.tenant_text(w.whole) as item '
             'from unnest($6) f (id) cross join lateral ('

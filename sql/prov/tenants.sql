@@ -68,13 +68,19 @@ create or replace function prov.tenant_conflict(email text, external_id text,
         slug text, self uuid default null, out code text, out tenant uuid)
     language plpgsql stable
 as $$
+declare
+    key constant text := lower(email collate "C");
 begin
-    -- always in this order, so that the same request gets the same answer
+    -- Always in this order, so that the same request gets the same answer.
+    -- Ranges in the order of their index, though of one value each: as long as
+    -- a table has few rows, the planner takes any index that begins with the
+    -- partner to be as good for an equality.
 
     select t.id into tenant
     from prov.tenants t
-    where t.email_key = lower(tenant_conflict.email collate "C")
-        and t.id is distinct from self;
+    where t.email_key between key and key
+        and t.id is distinct from self
+    order by t.email_key;
 
     if found then
         code := 'email_taken';
@@ -83,8 +89,10 @@ begin
 
     select t.id into tenant
     from prov.tenants t
-    where t.external_id = tenant_conflict.external_id
-        and t.id is distinct from self;
+    where t.external_id between tenant_conflict.external_id
+            and tenant_conflict.external_id
+        and t.id is distinct from self
+    order by t.external_id;
 
     if found then
         code := 'external_id_taken';
@@ -93,7 +101,9 @@ begin
 
     select t.id into tenant
     from prov.tenants t
-    where t.slug = tenant_conflict.slug and t.id is distinct from self;
+    where t.slug between tenant_conflict.slug and tenant_conflict.slug
+        and t.id is distinct from self
+    order by t.slug;
 
     if found then
         code := 'slug_taken';

@@ -416,8 +416,8 @@ select is_empty($$
     from surface s, unnest(array['statement_timeout', 'lock_timeout',
         'idle_in_transaction_session_timeout',
         'default_transaction_isolation', 'enable_seqscan',
-        'enable_bitmapscan', 'jit', 'enable_memoize',
-        'plan_cache_mode']) as wanted
+        'enable_bitmapscan', 'enable_sort', 'enable_incremental_sort', 'jit',
+        'enable_memoize', 'plan_cache_mode']) as wanted
     where not exists (
         select from pg_catalog.pg_roles r, unnest(r.rolconfig) as setting
         where r.rolname = s.role and split_part(setting, '=', 1) = wanted)

@@ -91,7 +91,6 @@ begin
             prov.tenant_list_label(params), few, size;
 
     reset role;
-    reset enable_sort;
     rows_ := pg_temp.looked_at(found_::jsonb -> 0 -> 'Plan');
     plan := found_::text;
 end

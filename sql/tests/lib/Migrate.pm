@@ -101,7 +101,7 @@ sub twice {
         for "alter role prov_partner set statement_timeout = '9s'",
         'alter role prov_partner reset search_path',
         map({ "alter role $_ reset enable_bitmapscan" } qw(prov_partner
-            prov_operator)),
+            prov_operator prov_worker)),
         'drop function partner.tenant_get(jsonb, jsonb, jsonb)';
     migrate('sql', $db);
     my $settings = value($db, 'select rolconfig::text from pg_roles '
@@ -354,6 +354,13 @@ sub unprivileged {
     ($code, $out) = migrate('sql', $db, 'PGUSER=deployer');
     is $code, 0, 'as a member of both roles it needs no CREATEROLE'
         or diag $out;
+
+    $dbh->do('alter role prov_worker reset jit');
+    ($code, $out) = migrate('sql', $db, 'PGUSER=deployer');
+    isnt $code, 0, 'unless a release has a setting that is new';
+    like $out, qr/superuser run: alter role prov_worker set jit = 'off'/,
+        'and then it is told what to run';
+    $dbh->do("alter role prov_worker set jit = 'off'");
 
     $dbh->do('create role nobody login');
     $db = $cluster->database('denied', 'owner nobody');

@@ -62,8 +62,9 @@ struct prov_db_query_s {
     ngx_log_t                *log;
     uint32_t                  source;      /* who asks: any number */
     unsigned                  together:1;  /* a write that may share its
-                                              transaction with others, or a
-                                              read, which does unless its
+                                              transaction with others, a list
+                                              that may share its statement, or
+                                              a read, which does unless its
                                               source has made one fail */
 
     /* for the handler to read */

@@ -190,7 +190,8 @@ prov_db_dispatch_lists(prov_db_pool_t *pool)
 
 /*
  * A list, and of those behind it what one statement can serve with it: no more
- * than come to each of the connections that lists may have still.
+ * than come to each of the connections that lists may have still.  Nothing is
+ * sent yet, so none of this can fail.
  */
 
 static void
@@ -203,6 +204,7 @@ prov_db_dispatch_pages(prov_db_pool_t *pool, prov_db_conn_t *conn,
 
     lists = &pool->waiting[PROV_DB_FOR_LISTS];
     n = (pool->nwait[PROV_DB_FOR_LISTS] + free - 1) / free;
+    n = ngx_min(n, pool->conf->pipeline);
 
     do {
         q = ngx_queue_data(ngx_queue_head(lists), prov_db_query_t, queue);

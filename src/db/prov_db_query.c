@@ -36,7 +36,7 @@ prov_db_query(prov_db_conf_t *conf, ngx_uint_t statement,
     q->conf = conf;
     q->statement = statement;
     q->class = class;
-    q->alone = (class != PROV_DB_READ && class != PROV_DB_LIST);
+    q->alone = (class != PROV_DB_READ);
     q->log = ngx_cycle->log;
 
     q->timer.handler = prov_db_query_timeout;

@@ -71,6 +71,7 @@ prov_http_init_worker(ngx_cycle_t *cycle, prov_http_conf_t *conf)
         return NGX_ERROR;
     }
 
+    client->initialised = 1;
     ERR_clear_error();
 
     client->multi = curl_multi_init();
@@ -183,8 +184,10 @@ prov_http_exit_worker(void)
         ngx_delete_posted_event(&client->dispatch);
     }
 
-    curl_global_cleanup();
-    ERR_clear_error();
+    if (client->initialised) {
+        curl_global_cleanup();
+        ERR_clear_error();
+    }
 
     ngx_memzero(client, sizeof(prov_http_client_t));
 }

@@ -14,6 +14,10 @@
 #include <openssl/err.h>
 
 
+/* libcurl is asked again so much later when it has failed; ms */
+#define PROV_HTTP_AGAIN  1000
+
+
 static int prov_http_event_socket(CURL *easy, curl_socket_t s, int what,
     void *data, void *socket);
 static ngx_connection_t *prov_http_event_watch(CURL *easy, curl_socket_t s);
@@ -289,6 +293,13 @@ prov_http_event_act(curl_socket_t s, int events)
         ngx_log_error(NGX_LOG_ALERT, prov_http_client.log, 0,
                       "curl_multi_socket_action() failed: %s",
                       curl_multi_strerror(rc));
+
+        /* it may watch a socket no more, and has not said when to ask again:
+           time is what ends the transfer */
+
+        if (!prov_http_client.timer.timer_set) {
+            ngx_add_timer(&prov_http_client.timer, PROV_HTTP_AGAIN);
+        }
     }
 
     while ((message = curl_multi_info_read(prov_http_client.multi, &left))) {

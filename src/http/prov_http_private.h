@@ -150,6 +150,7 @@ typedef struct {
     ngx_queue_t            remembered;  /* idle ones that have failed, the
                                            longest idle first */
     ngx_uint_t             nremembered;
+    unsigned               initialised:1;  /* libcurl's global state is */
     unsigned               started:1;   /* the event loop runs */
     unsigned               dispatching:1;  /* this turn's work is being done */
     unsigned               due:1;       /* libcurl's timer is */

@@ -10,6 +10,7 @@ declare
     items   constant jsonb[] := array(
         select jsonb_array_elements(input -> 'tenants'));
     many    constant int := cardinality(items);
+    ids     uuid[];
     made    int;
     refused boolean;
     results text;
@@ -25,8 +26,10 @@ begin
         return;
     end if;
 
+    ids := prov.uuid7_many((ctx ->> 'id')::uuid, many);
+
     begin
-        select m.* into r from prov.tenant_insert_many(ctx, items) m;
+        r := prov.tenant_insert_many((ctx ->> 'partner')::uuid, ids, items);
 
         made := cardinality(array_positions(r.statuses, 201));
         refused := atomic and made < many;
@@ -50,12 +53,12 @@ begin
                                      else 'Conflict' end,
                        u.status, ltrim(case
                            when refused
-                                and (u.body ->> 'tenant')::uuid = any (r.ids)
+                                and (u.body ->> 'tenant')::uuid = any (ids)
                                then (u.body::jsonb - 'tenant')::text
                            else u.body::text end, '{')) end),
                ', ' order by u.k)
     into results
-    from unnest(r.ids, r.statuses, r.bodies)
+    from unnest(ids, r.statuses, r.bodies)
         with ordinality u (id, status, body, k)
     where u.status <> 201 or not refused;
 
@@ -73,7 +76,7 @@ begin
         many - made, results);
 
     perform prov.record_many(ctx, 'tenant',
-        array(select u.id from unnest(r.ids, r.statuses)
+        array(select u.id from unnest(ids, r.statuses)
                   with ordinality u (id, status, k)
               where u.status = 201 order by u.k),
         array(select u.body from unnest(r.bodies, r.statuses)

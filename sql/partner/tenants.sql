@@ -6,7 +6,7 @@ create or replace function partner.tenant_create(ctx jsonb, params jsonb,
     language plpgsql security definer
 as $$
 declare
-    id      constant text := ctx ->> 'id';
+    id      constant uuid := ctx ->> 'id';
     ignored text;
     made    record;
 begin
@@ -26,8 +26,8 @@ begin
     if status = 201 then
         headers := jsonb_build_object('ETag', '"1"',
             'Location', (ctx ->> 'base') || '/tenants/' || id);
-        ignored := prov.record(ctx, 'tenant', id::uuid, id::uuid, status, null,
-            body, headers, 'tenant.created');
+        ignored := prov.record(ctx, 'tenant', id, id, status, null, body,
+            headers, 'tenant.created');
     end if;
 end
 $$;
@@ -42,37 +42,37 @@ create or replace function partner.tenant_create_several(places bigint[],
     language plpgsql security definer
 as $$
 declare
-    shown jsonb[];
-    made  int[];
-    r     record;
+    ids       uuid[];
+    mutations uuid[];
+    shown     jsonb[];
+    made      int[];
+    r         record;
 begin
-    select m.* into r
-    from prov.tenant_insert_many(jsonb_build_object(
-        'partner', ctxs[1] -> 'partner',
-        'ids', array(select c ->> 'id'
-                     from unnest(ctxs) with ordinality u (c, k)
-                     order by k)), inputs) m;
+    select array_agg((u.ctx ->> 'id')::uuid order by u.k),
+           array_agg((u.ctx ->> 'mutation')::uuid order by u.k)
+    into ids, mutations
+    from unnest(ctxs) with ordinality u (ctx, k);
+
+    r := prov.tenant_insert_many((ctxs[1] ->> 'partner')::uuid, ids, inputs);
 
     shown := array(
         select case when u.status = 201 then jsonb_build_object('ETag', '"1"',
                    'Location', (u.ctx ->> 'base') || '/tenants/' || u.id) end
-        from unnest(ctxs, r.ids, r.statuses)
+        from unnest(ctxs, ids, r.statuses)
             with ordinality u (ctx, id, status, k)
         order by u.k);
     made := array_positions(r.statuses, 201);
 
     if cardinality(made) = cardinality(inputs) then
-        perform prov.record_made(ctxs,
-            array(select (c ->> 'mutation')::uuid
-                  from unnest(ctxs) with ordinality u (c, k) order by k),
-            'tenant', r.ids, r.bodies, shown, 'tenant.created');
+        perform prov.record_made(ctxs, mutations, 'tenant', ids, r.bodies,
+            shown, 'tenant.created');
 
     elsif cardinality(made) > 0 then
         perform prov.record_made(
             array(select ctxs[k] from unnest(made) k),
-            array(select (ctxs[k] ->> 'mutation')::uuid from unnest(made) k),
+            array(select mutations[k] from unnest(made) k),
             'tenant',
-            array(select r.ids[k] from unnest(made) k),
+            array(select ids[k] from unnest(made) k),
             array(select r.bodies[k] from unnest(made) k),
             array(select shown[k] from unnest(made) k), 'tenant.created');
     end if;

@@ -5,14 +5,15 @@ create or replace function prov.uuid7_many(base uuid, n int)
     returns uuid[]
     language plpgsql volatile parallel safe
 as $$
+declare
+    moment constant text := left(base::text, 14) || '7';
 begin
     -- the time of "base", then a counter, which keeps them in order, then 62
     -- random bits (RFC 9562, 6.2, method 1)
 
     return array(
-        select (left(replace(base::text, '-', ''), 12) || '7'
-            || lpad(to_hex(i), 3, '0')
-            || right(replace(gen_random_uuid()::text, '-', ''), 16))::uuid
+        select (moment || lpad(to_hex(i), 3, '0')
+            || right(gen_random_uuid()::text, 18))::uuid
         from generate_series(1, least(n, 4095)) i
         order by i);
 end
@@ -22,24 +23,19 @@ comment on function prov.uuid7_many(uuid, int) is
     'Up to 4,095 UUIDs version 7 of the moment of another one, ascending.';
 
 
-create or replace function prov.tenant_insert_many(ctx jsonb, items jsonb[],
-        out ids uuid[], out statuses int[], out bodies json[])
+create or replace function prov.tenant_insert_many(owner uuid, ids uuid[],
+        items jsonb[], out statuses int[], out bodies json[])
     language plpgsql
 as $$
 declare
-    many  constant int := cardinality(items);
-    slugs text[];
-    now_  int[];
-    todo  int[];
-    row   record;
+    many     constant int := cardinality(items);
+    slugs    text[];
+    now_     int[];
+    todo     int[];
+    disputed int[];
+    which    int;
+    row      record;
 begin
-    -- an operation has given them ids before
-
-    ids := coalesce(
-        (select array_agg(i.id::uuid order by i.k)
-         from jsonb_array_elements_text(ctx -> 'ids')
-             with ordinality i (id, k)),
-        prov.uuid7_many((ctx ->> 'id')::uuid, many));
     statuses := array_fill(null::int, array[many]);
     bodies := array_fill(null::json, array[many]);
 
@@ -53,22 +49,24 @@ begin
                      then prov.slug_apart(i.base, ids[i.k], 1)
                      else i.base end order by i.k),
            array_agg(i.k order by i.k) filter (where i.twin = 1),
-           array_agg(i.k order by i.k) filter (where i.twin > 1)
-    into slugs, now_, todo
+           array_agg(i.k order by i.k) filter (where i.twin > 1),
+           array_agg(i.k) filter (where i.alias <> i.name)
+    into slugs, now_, todo, disputed
     from (
         select j.*,
                row_number() over (partition by j.base
-                   order by j.wish is null,
-                       lower(j.item ->> 'email' collate "C"), j.k)
-                       as namesake,
+                   order by j.wish is null, j.email_key, j.k) as namesake,
                greatest(
-                   row_number() over (partition by
-                       lower(j.item ->> 'email' collate "C") order by j.k),
-                   case when j.item ->> 'external_id' is not null then
-                       row_number() over (partition by
-                           j.item ->> 'external_id' order by j.k) end) as twin
+                   row_number() over (partition by j.email_key order by j.k),
+                   case when j.external_id is not null then
+                       row_number() over (partition by j.external_id
+                           order by j.k) end) as twin
         from (
-            select u.item, u.k::int, u.item ->> 'slug' as wish,
+            select u.k::int, u.item ->> 'slug' as wish,
+                   u.item ->> 'client_name' as name,
+                   u.item ->> 'company_name' as alias,
+                   lower(u.item ->> 'email' collate "C") as email_key,
+                   u.item ->> 'external_id' as external_id,
                    coalesce(u.item ->> 'slug', prov.slug(coalesce(
                        u.item ->> 'client_name', u.item ->> 'company_name')))
                        as base
@@ -76,15 +74,11 @@ begin
         ) j
     ) i;
 
-    for row in
-        select u.k, prov.tenant_alias(u.item) as problem
-        from unnest(items) with ordinality u (item, k)
-        where u.item ->> 'client_name' <> u.item ->> 'company_name'
-    loop
-        statuses[row.k] := 400;
-        bodies[row.k] := row.problem;
-        now_ := array_remove(now_, row.k::int);
-        todo := array_remove(todo, row.k::int);
+    foreach which in array coalesce(disputed, '{}') loop
+        statuses[which] := 400;
+        bodies[which] := prov.tenant_alias(items[which]);
+        now_ := array_remove(now_, which);
+        todo := array_remove(todo, which);
     end loop;
 
     -- As with one: insert first, look at a conflict afterwards.  Also in
@@ -97,7 +91,7 @@ begin
                 insert into prov.tenants as t (id, partner, client_name,
                     email, phone_number, industry, slug, external_id,
                     metadata)
-                select u.id, (ctx ->> 'partner')::uuid,
+                select u.id, owner,
                     coalesce(u.item ->> 'client_name',
                              u.item ->> 'company_name'),
                     u.item ->> 'email', u.item ->> 'phone_number',
@@ -117,6 +111,8 @@ begin
             statuses[row.k] := 201;
             bodies[row.k] := row.body;
         end loop;
+
+        exit when array_position(statuses, null) is null;
 
         for row in
             select u.k, u.item, u.id, c.code, c.tenant
@@ -161,9 +157,9 @@ begin
 end
 $$;
 
-comment on function prov.tenant_insert_many(jsonb, jsonb[]) is
-    'Makes tenants of the caller''s partner, as if one after the other: for '
-    'each 201 and the tenant, or 400 or 409 and what is in its way.';
+comment on function prov.tenant_insert_many(uuid, uuid[], jsonb[]) is
+    'Makes tenants of a partner, with these ids, as if one after the other: '
+    'for each 201 and the tenant, or 400 or 409 and what is in its way.';
 
 
 create or replace function prov.record_many(ctx jsonb, resource text,

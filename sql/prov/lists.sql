@@ -184,8 +184,7 @@ return encode(substring(sha256(convert_to(char_length(key) || ':' || key
     || value, 'UTF8')) from 1 for 16), 'hex')::uuid;
 
 comment on function prov.tenant_label(text, text) is
-    'What a pair of metadata is found by, as prov.keep_tenant_labels() makes '
-    'it.';
+    'What a pair of metadata is found by in prov.tenant_labels.';
 
 
 create or replace function prov.list_page(items text[], next text)

@@ -195,25 +195,24 @@ begin
 
     if part.ks is not null then
         caller := op.ctx || jsonb_build_object('mutation', prov.uuid7(),
-            'id', part.ids[1], 'ids', to_jsonb(part.ids));
+            'id', part.ids[1]);
 
         begin
-            select m.* into r
-            from prov.tenant_insert_many(caller, part.inputs) m;
+            r := prov.tenant_insert_many(op.partner, part.ids, part.inputs);
 
             if op.atomic and 201 <> any (r.statuses) then
                 raise sqlstate 'PVALL';
             end if;
 
             perform prov.record_many(caller, 'tenant',
-                array(select u.id from unnest(r.ids, r.statuses)
+                array(select u.id from unnest(part.ids, r.statuses)
                           with ordinality u (id, status, k)
                       where u.status = 201 order by u.k),
                 array(select u.body from unnest(r.bodies, r.statuses)
                           with ordinality u (body, status, k)
                       where u.status = 201 order by u.k), 'tenant.created');
 
-            op.cancel_requested := prov.operation_keep(op, part.ks, r.ids,
+            op.cancel_requested := prov.operation_keep(op, part.ks, part.ids,
                 r.statuses, r.bodies);
 
             if op.atomic and op.cancel_requested then
@@ -221,8 +220,8 @@ begin
             end if;
         exception
             when sqlstate 'PVALL' then
-                perform prov.operation_refused(op, part.ks, r.ids, r.statuses,
-                    r.bodies);
+                perform prov.operation_refused(op, part.ks, part.ids,
+                    r.statuses, r.bodies);
                 return false;
 
             when sqlstate 'PVCAN' then

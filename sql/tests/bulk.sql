@@ -94,6 +94,30 @@ from made m, pg_temp.call('prov.outcome', pg_temp.context('alpha',
 select is((select count(*) from prov.tenant_labels), 1::bigint,
     'and their metadata is found');
 
+select is(b.body ->> 'created', '4', 'several with metadata, and without')
+from pg_temp.bulk('alpha', '{"tenants": [
+    {"client_name": "L 1", "email": "l1@example.com",
+     "metadata": {"a": "b", "c": "d"}},
+    {"client_name": "L 2", "email": "l2@example.com"},
+    {"client_name": "L 3", "email": "l3@example.com", "metadata": {}},
+    {"client_name": "L 4", "email": "l4@example.com",
+     "metadata": {"a": "b"}}]}') b;
+select results_eq($$
+    select t.email::text, l.label, l.partner, l.created_at, l.updated_at,
+        l.name_key
+    from prov.tenant_labels l
+    join prov.tenants t on t.id = l.tenant
+    where t.email like 'l_@example.com'
+    order by t.email, l.label = prov.tenant_label('a', 'b') desc
+$$, $$
+    select t.email::text, prov.tenant_label(w.key, w.value), t.partner,
+        t.created_at, t.updated_at, t.name_key
+    from (values (1, 'l1', 'a', 'b'), (2, 'l1', 'c', 'd'), (3, 'l4', 'a', 'b'))
+        as w (n, name, key, value)
+    join prov.tenants t on t.email = w.name || '@example.com'
+    order by w.n
+$$, 'each has its own pairs');
+
 -- conflicts, with what is there and with one another
 
 select is(pg_temp.said(b.body), w.said, w.said)

@@ -210,9 +210,76 @@ select pg_temp.operate('partner_update', jsonb_build_object('partner',
     :'small'), '{"tenant_quota": 3}') \g /dev/null
 select is(tenants, 4, 'a quota begins with what is there') from prov.quotas
 where id = :'small';
+
 select is(current_setting('prov.partner'),
     'ffffffff-ffff-ffff-ffff-ffffffffffff',
     'and whose rows were counted is closed again');
+
+-- counting what one statement makes
+
+create function pg_temp.make(numbers text[], partners uuid[])
+    returns text
+    language sql
+return pg_temp.refusal(format($$
+    insert into prov.tenants (id, partner, client_name, slug, email, metadata)
+    select prov.uuid7(), u.partner, u.number, 'quota-' || u.number,
+        u.number || '@example.com', '{"of": "several"}'
+    from unnest(%L::text[], %L::uuid[]) as u (number, partner)
+    on conflict do nothing
+$$, numbers, partners));
+
+create function pg_temp.counts(partners uuid[])
+    returns text
+    language sql
+return (
+    select string_agg(concat_ws('/', q.tenants, (
+            select count(*) from prov.tenants t where t.partner = u.partner), (
+            select count(*) from prov.tenant_labels l
+            where l.partner = u.partner)), ' ' order by u.k)
+    from unnest(partners) with ordinality u (partner, k)
+    left join prov.quotas q on q.id = u.partner);
+
+select o.body ->> 'partner' as other
+from pg_temp.operate('partner_create', '{}', '{"slug": "other",
+    "name": "Other", "tenant_quota": 3}') o \gset
+select '00000000-0000-7000-8000-00000000000a' as free \gset
+select pg_temp.operate('partner_update', jsonb_build_object('partner',
+    :'small'), '{"tenant_quota": 6}') \g /dev/null
+
+select is(pg_temp.make(w.numbers, w.partners), w.said,
+    'one statement: ' || w.name)
+    || E'\n' || is(pg_temp.counts(array[:'small', :'other', :'free']::uuid[]),
+    w.counts, 'then there are ' || w.counts)
+from (values
+    (1, 'one too many of three', '{a1,a2,a3}'::text[],
+     array[:'small', :'small', :'small']::uuid[],
+     'PV403 partner_quota_exceeded', '4/4/0 0/0/0 0/0'),
+    (2, 'as many as there may be', '{a1,a2}',
+     array[:'small', :'small']::uuid[], '', '6/6/2 0/0/0 0/0'),
+    (3, 'nothing that is new', '{a1,a2}',
+     array[:'small', :'small']::uuid[], '', '6/6/2 0/0/0 0/0'),
+    (4, 'nothing at all', '{}', '{}', '', '6/6/2 0/0/0 0/0'),
+    (5, 'several partners, one of which has too many', '{b1,b2,b3,b4}',
+     array[:'other', :'free', :'small', :'other']::uuid[],
+     'PV403 partner_quota_exceeded', '6/6/2 0/0/0 0/0'),
+    (6, 'several partners', '{b1,b2,b3,b4,a1}',
+     array[:'other', :'free', :'other', :'free', :'other']::uuid[], '',
+     '6/6/2 2/2/2 2/2')
+) as w (n, name, numbers, partners, said, counts)
+order by w.n;
+
+select is(format('%s %s', b.status, b.body -> 'created'), '201 1',
+    'a bulk request up to the quota')
+from pg_temp.call('partner.tenant_bulk', pg_temp.context('other',
+    '{"operation": "tenant_bulk"}'), '{}', '{"tenants": [
+    {"client_name": "B", "email": "b5@example.com"}]}') b;
+select is(pg_temp.refusal($$ select pg_temp.call('partner.tenant_bulk',
+    pg_temp.context('other', '{"operation": "tenant_bulk"}'), '{}',
+    '{"tenants": [{"client_name": "B", "email": "b6@example.com"},
+                  {"client_name": "B", "email": "b7@example.com"}]}') $$),
+    'PV403 partner_quota_exceeded', 'and beyond it');
+select is(pg_temp.counts(array[:'other']::uuid[]), '3/3/2',
+    'of which nothing is made');
 
 select * from finish();
 rollback;

@@ -86,8 +86,7 @@ sub buffers {
 }
 
 
-# Set-based, with every constraint and index in place; only the triggers, which
-# would be called for each row, are replaced by what they do.  Several
+# Set-based, with every constraint, index and trigger in place.  Several
 # connections, a slice of the tenants each.
 
 sub load {
@@ -98,7 +97,6 @@ sub load {
     $postgres->sql('select prov.partner_add(?, ?)', @$_)
         for [initech => 'Initech'], [umbrella => 'Umbrella'];
     $postgres->sql('reset role');
-    $postgres->sql('alter table prov.tenants disable trigger user');
 
     my $slice = 25_000;
     my @jobs = map {
@@ -119,7 +117,6 @@ sub load {
 
     $_->finish(1800) for @jobs;
 
-    $postgres->sql('alter table prov.tenants enable trigger user');
     $postgres->sql($_) for 'vacuum (analyze, freeze)', 'checkpoint';
 
     return;
@@ -134,46 +131,37 @@ sub load_slice {
     my ($dbh, $from, $to, $all) = @_;
 
     $dbh->do(<<'SQL', undef, $id, $first, $all, $from, $to);
-with made as (
-    insert into prov.tenants (id, partner, created_at, updated_at, slug,
-        client_name, email, external_id, industry, status, metadata)
-    select ($1 || ($2::bigint + n.n + case when n.other
-               then 500000000000 else 0 end))::uuid,
-        (select p.id from prov.partners p where p.slug = case
-             when not n.other then 'acme'
-             when n.n % 300 = 0 then 'globex'
-             when n.n % 300 = 100 then 'initech'
-             else 'umbrella' end),
-        '2025-01-01Z'::timestamptz + n.n * interval '1 min',
-        '2025-01-01Z'::timestamptz
-            + n.n * 7919::bigint % $3::bigint * interval '1 min',
-        case when n.other then 'o' else 's' end || n.n,
-        'Client ' || n.n * 7919::bigint % $3::bigint,
-        'c' || n.n || '@example.com', 'x' || n.n,
-        case n.n % 10000 when 7 then 'Rare' else 'Retail' end,
-        case when n.n % 5000 = 11 then 'suspended'
-             when n.n % 10 = 1 then 'deleted' else 'active' end,
-        case when n.n % 10000 = 5 then '{"tier": "gold"}'
-             when n.n % 150 = 9 then '{"tier": "lead"}'::jsonb || (
-                 select jsonb_object_agg('field_' || k, (
-                     select string_agg(md5(concat_ws('-', n.n, k, j)), '')
-                     from generate_series(1, 6) j))
-                 from generate_series(1, 20) k)
-             else '{"tier": "tin"}' end
-    from (
-        select n, false from generate_series($4::int, $5::int) n
-        union all
-        select n, true from generate_series($4::int, $5::int) n
-        where n % 100 = 0
-    ) n (n, other)
-    returning id, partner, created_at, updated_at, name_key, metadata
-)
-insert into prov.tenant_labels (tenant, label, partner, created_at,
-    updated_at, name_key)
-select t.id, prov.tenant_label(m.key, m.value), t.partner, t.created_at,
-    t.updated_at, t.name_key
-from made t
-cross join lateral jsonb_each_text(t.metadata) m
+insert into prov.tenants (id, partner, created_at, updated_at, slug,
+    client_name, email, external_id, industry, status, metadata)
+select ($1 || ($2::bigint + n.n + case when n.other
+           then 500000000000 else 0 end))::uuid,
+    (select p.id from prov.partners p where p.slug = case
+         when not n.other then 'acme'
+         when n.n % 300 = 0 then 'globex'
+         when n.n % 300 = 100 then 'initech'
+         else 'umbrella' end),
+    '2025-01-01Z'::timestamptz + n.n * interval '1 min',
+    '2025-01-01Z'::timestamptz
+        + n.n * 7919::bigint % $3::bigint * interval '1 min',
+    case when n.other then 'o' else 's' end || n.n,
+    'Client ' || n.n * 7919::bigint % $3::bigint,
+    'c' || n.n || '@example.com', 'x' || n.n,
+    case n.n % 10000 when 7 then 'Rare' else 'Retail' end,
+    case when n.n % 5000 = 11 then 'suspended'
+         when n.n % 10 = 1 then 'deleted' else 'active' end,
+    case when n.n % 10000 = 5 then '{"tier": "gold"}'
+         when n.n % 150 = 9 then '{"tier": "lead"}'::jsonb || (
+             select jsonb_object_agg('field_' || k, (
+                 select string_agg(md5(concat_ws('-', n.n, k, j)), '')
+                 from generate_series(1, 6) j))
+             from generate_series(1, 20) k)
+         else '{"tier": "tin"}' end
+from (
+    select n, false from generate_series($4::int, $5::int) n
+    union all
+    select n, true from generate_series($4::int, $5::int) n
+    where n % 100 = 0
+) n (n, other)
 SQL
 
     return;

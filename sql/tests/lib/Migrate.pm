@@ -18,6 +18,7 @@ sub run {
     subtest 'twice changes nothing' => \&twice;
     subtest 'a new migration' => \&addition;
     subtest 'an audit from before it was chained' => \&chained;
+    subtest 'tenants that are there' => \&counted;
     subtest 'what it refuses' => \&refusals;
     subtest 'databases it does not fit' => \&misfits;
 }
@@ -199,6 +200,52 @@ sub chained {
     is value($db, "select count(*) from prov.audit_details where subject = 's'"
             . " and after::text = '{\"n\":  1}'"), 10,
         'their details are kept apart';
+}
+
+# Tenants that are there when their triggers are replaced: what was counted
+# and labelled is gone on from.
+
+sub counted {
+    my $db = $cluster->database('counted');
+    my $sql = copy();
+
+    for my $name (glob "$sql/migrations/*.sql") {
+        unlink $name if $name =~ m{/(\d+)_} && $1 > 13;
+    }
+    my ($code, $out) = migrate($sql, $db);
+    is $code, 0, 'a schema with a trigger for each row' or diag $out;
+
+    my $dbh = $cluster->connect('postgres', $db);
+    my $a = '00000000-0000-7000-8000-00000000000a';
+    my $make = sub {
+        return $dbh->do(<<'SQL', undef, $a, @_);
+insert into prov.tenants (id, partner, client_name, slug, email, metadata)
+select prov.uuid7(), $1::uuid, 'T', 't' || n, n || '@example.com', '{"a": "b"}'
+from generate_series($2::int, $3::int) n
+SQL
+    };
+    my $counts = sub { join ' ', $dbh->selectrow_array(
+        'select tenants, (select count(*) from prov.tenants), '
+        . '(select count(*) from prov.tenant_labels l where l.label = '
+        . "prov.tenant_label('a', 'b')) from prov.quotas") };
+
+    $dbh->do("insert into prov.partners (id, slug, name) "
+        . "values ('$a', 'alpha', 'A')");
+    $dbh->do("insert into prov.quotas (id, quota, tenants) "
+        . "values ('$a', 5, 0)");
+    $make->(1, 2);
+    is $counts->(), '2 2 2', 'with tenants';
+
+    ($code, $out) = migrate('sql', $db);
+    is $code, 0, 'is brought up to date' or diag $out;
+    is $counts->(), '2 2 2', 'and keeps what was counted and labelled';
+
+    $make->(3, 5);
+    is $counts->(), '5 5 5', 'more are counted and labelled';
+    $dbh->do("update prov.tenants set metadata = '{}' where slug < 't4'");
+    is $counts->(), '5 5 2', 'also when they change';
+    is eval { $make->(6, 6) }, undef, 'up to the quota';
+    is $counts->(), '5 5 2', 'and no further';
 }
 
 sub refusals {

@@ -40,7 +40,7 @@ return case when n % 1000 = 0 then '00000000-0000-7000-8000-00000000000b'
 
 -- what triggers would do is done here, or not looked at
 
-alter table prov.tenants disable trigger tenant_written;
+alter table prov.tenants disable trigger tenants_made;
 
 -- leased, to be run: the tasks, and an operation
 

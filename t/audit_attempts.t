@@ -134,6 +134,8 @@ is $postgres->value('select count(*) from prov.audit where chain = ?',
 
 # --- no database, and the end of a worker ---------------------------------
 
+$nginx->configure(database => 'connections 2; queue 1024 timeout=300ms;');
+$nginx->reload;
 $postgres->stop;
 is $nginx->request(POST => "$API/tenants", token => $token,
     json => { client_name => 'C', email => 'c@example.com' })->status, 503,

@@ -194,6 +194,10 @@ is $nginx->request(GET => "/$_/health/live")->body, $live,
         . " where version = ($latest)");
 }
 
+# nobody has to wait for it until now
+
+$nginx->configure(database => 'connections 2; queue 1024 timeout=300ms;');
+$nginx->reload;
 $postgres->stop;
 my $r;
 wait_until 'the gateway has noticed', sub {

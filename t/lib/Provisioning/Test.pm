@@ -15,7 +15,9 @@ BEGIN {
     $ENV{PATH} .= ':/usr/sbin:/sbin';
 }
 
-our $patience = $ENV{PROV_TEST_SANITIZED} ? 40 : 10;
+# seconds that a wait may take before it is in vain: for a machine that is very
+# slow, as who waits goes on as soon as he may
+our $patience = $ENV{PROV_TEST_SANITIZED} ? 180 : 60;
 
 use Exporter 'import';
 use File::Basename ();

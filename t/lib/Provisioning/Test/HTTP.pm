@@ -22,7 +22,7 @@ sub connect {
     my $socket = $to =~ m{^/}
         ? IO::Socket::UNIX->new(Peer => $to)
         : IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $to,
-                                Timeout => 10);
+                                Timeout => $Provisioning::Test::patience);
 
     die "cannot connect to $to: $!\n" unless $socket;
     $socket->autoflush(1);
@@ -30,7 +30,7 @@ sub connect {
     return bless {
         socket  => $socket,
         buffer  => '',
-        timeout => $o{timeout} || 15,
+        timeout => $o{timeout} || $Provisioning::Test::patience,
     }, $class;
 }
 

@@ -28,8 +28,8 @@ our $AUDIENCE = 'administration';
 
 sub operator {
     my (%o) = @_;
-    my ($api, $database) = map { defined $o{$_} ? $o{$_} : '' }
-        qw(api database);
+    my $api = $o{api} // '';
+    my $database = Provisioning::Test::Nginx::patient($o{database} // '');
 
     return (
         http => "

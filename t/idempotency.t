@@ -17,9 +17,10 @@ use Time::HiRes qw(time);
 my $TENANTS = '/api/provisioning/tenants';
 
 my $postgres = postgres();
+$postgres->lock_timeout('60s');
 my $relay = relay($postgres);
 my $nginx = nginx(postgres => $relay,
-    database => 'connections 2 writes=2; queue 64 timeout=10s; query_timeout 20s;');
+    database => 'connections 2 writes=2;');
 $nginx->ready;
 
 # what a server says whose client does not read its answer
@@ -173,8 +174,7 @@ is $r->header('Idempotent-Replayed'), undef, 'whatever it was used for';
     });
 
     wait_until 'a change with a key waits for the tenant', sub {
-        $postgres->value('select count(*) from pg_stat_activity where'
-            . " usename = 'prov_partner' and wait_event_type = 'Lock'") > 0;
+        $postgres->waiting;
     };
 
     $purge->do("set local lock_timeout = '500ms'");
@@ -356,33 +356,43 @@ ok $hasty->stop, 'nginx leaves';
 
 # Under way
 
-$postgres->commit_slowly;
+$postgres->hold_commits;
 
 ($key, $email) = (new_key(), unique_email());
 $connection = $nginx->connection;
-$connection->send_request(request_of($key, $email, name => 'sleep1'));
+$connection->send_request(request_of($key, $email, name => 'held'));
 wait_until 'it is being committed', sub { $postgres->committing };
-$r = create($key, $email, name => 'sleep1');
+my $second = $nginx->connection;
+$second->send_request(request_of($key, $email, name => 'held'));
+wait_until 'another waits for it', sub { $postgres->waiting };
+$postgres->release_commits;
+$r = $second->read_response;
 is $r->header('Idempotent-Replayed'), 'true',
     'what comes while the first is under way waits for its answer';
 is said($r), said($connection->read_response), 'and gets it';
 
+$postgres->hold_commits;
+$postgres->lock_timeout('2s');
+my $impatient = nginx(postgres => $postgres);
+$impatient->ready;
+
 ($key, $email) = (new_key(), unique_email());
 $connection = $nginx->connection;
-$connection->send_request(request_of($key, $email, name => 'sleep5'));
+$connection->send_request(request_of($key, $email, name => 'held'));
 wait_until 'it is being committed', sub { $postgres->committing };
 my $started = time;
-$r = create($key, $email, name => 'sleep5', timeout => 60);
+$r = create($key, $email, name => 'held', nginx => $impatient);
 is_problem $r, 'but not for longer than lock_timeout', 409,
     'idempotency_in_progress', 'A request with this Idempotency-Key is still '
     . 'under way; repeat this one a little later.';
 ok $r->header('Retry-After'), 'with Retry-After';
 cmp_ok time - $started, '>', 1.5, 'after that time';
-is $connection->read_response(timeout => 60)->status, 201,
-    'the first is made';
-is create($key, $email, name => 'sleep5')->header('Idempotent-Replayed'),
+$postgres->release_commits;
+$postgres->lock_timeout('60s');
+is $connection->read_response->status, 201, 'the first is made';
+is create($key, $email, name => 'held')->header('Idempotent-Replayed'),
     'true', 'and answered to who comes later';
-ok $nginx->stop, 'nginx leaves';
+ok $_->stop, 'nginx leaves' for $nginx, $impatient;
 
 
 # Fifty at once, who repeat themselves until they have an answer.  When there
@@ -446,10 +456,8 @@ sub hold {
 sub meanwhile {
     my ($lock, $end) = @_;
 
-    wait_until 'one waits for us, and others for that one', sub {
-        $postgres->value('select count(*) from pg_stat_activity where usename'
-            . " = 'prov_partner' and wait_event_type = 'Lock'") > 2
-    };
+    wait_until 'one waits for us, and others for that one',
+        sub { $postgres->waiting > 2 };
     $end->();
     eval { $lock->rollback };
     eval { $lock->disconnect };
@@ -457,7 +465,7 @@ sub meanwhile {
 }
 
 $nginx = nginx(postgres => $postgres, workers => 3,
-    database => 'connections 4; queue 64 timeout=10s; query_timeout 20s;');
+    database => 'connections 4; queue 64 timeout=60s;');
 $nginx->ready;
 
 is insist($nginx), 0, 'nobody needs to repeat anything';

@@ -407,32 +407,59 @@ sub thaw {
 }
 
 
-# A new tenant whose name is "sleep" and a number takes that many seconds to be
-# committed; and how many are being so.
+# How long sessions that begin from now on wait for a lock; two seconds, as the
+# product has it, may be over before a busy machine lets go of it.
 
-sub commit_slowly {
+sub lock_timeout {
+    my ($self, $time) = @_;
+    $self->sql("alter role $_ set lock_timeout = '$time'")
+        for qw(prov_partner prov_operator prov_worker);
+    return;
+}
+
+
+# A new tenant whose name is "held" is not committed before release_commits();
+# and how many are being so.
+
+sub hold_commits {
     my ($self) = @_;
 
-    $self->sql(q{
-        create function prov.slow_commit() returns trigger language plpgsql as $$
+    $self->sql($_) for $self->{gate}++ ? () : (
+        'create table prov.gate ()',
+        q{create function prov.hold_commit() returns trigger
+            language plpgsql security definer as $$
         begin
-            perform pg_sleep(substring(new.client_name from 6)::numeric);
+            while exists (select from prov.gate) loop
+                perform pg_sleep(0.02);
+            end loop;
             return null;
-        end $$});
-    $self->sql(q{
-        create constraint trigger slow_commit after insert on prov.tenants
+        end $$},
+        q{create constraint trigger hold_commit after insert on prov.tenants
             deferrable initially deferred for each row
-            when (new.client_name like 'sleep%')
-            execute function prov.slow_commit()});
+            when (new.client_name = 'held')
+            execute function prov.hold_commit()}),
+        'insert into prov.gate default values';
 
     return;
 }
+
+sub release_commits { $_[0]->sql('delete from prov.gate') }
 
 sub committing {
     my ($self) = @_;
 
     return $self->value('select count(*) from pg_stat_activity where'
         . " usename = 'prov_partner' and wait_event = 'PgSleep'");
+}
+
+
+# How many sessions of the gateway's wait for a lock.
+
+sub waiting {
+    my ($self) = @_;
+
+    return $self->value('select count(*) from pg_stat_activity where'
+        . " usename = 'prov_partner' and wait_event_type = 'Lock'");
 }
 
 

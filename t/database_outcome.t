@@ -14,9 +14,9 @@ use Provisioning::Test;
 my $TENANTS = '/api/provisioning/tenants';
 
 my $postgres = postgres();
+$postgres->lock_timeout('60s');
 my $relay = relay($postgres);
-my $nginx = nginx(postgres => $relay,
-    database => 'connections 2; queue 64 timeout=10s; query_timeout 20s;');
+my $nginx = nginx(postgres => $relay);
 $nginx->ready;
 my ($worker) = wait_until 'there is a worker', sub { ($nginx->workers)[0] };
 
@@ -138,10 +138,7 @@ $lock->do('lock table prov.tenants in share mode');
 
 $email = unique_email();
 my $original = creating($email);
-wait_until 'the change waits for a lock', sub {
-    $postgres->value("select count(*) from pg_stat_activity where usename ="
-        . " 'prov_partner' and wait_event_type = 'Lock'")
-};
+wait_until 'the change waits for a lock', sub { $postgres->waiting };
 $relay->cut;
 is $original->()->code, 'not_committed',
     'a change that is still running, and has not got far, is shut out';
@@ -154,23 +151,28 @@ is rows($email), 0, 'when it gets on it cannot commit any more';
 
 # A late original that has got further: its end is waited for.
 
-$postgres->commit_slowly;
+$postgres->hold_commits;
 
 $email = unique_email();
-$original = creating($email, name => 'sleep1');
+$original = creating($email, name => 'held');
 wait_until 'the change is being committed', sub { $postgres->committing };
 $relay->cut;
+wait_until 'the gateway asks for it', sub { $postgres->waiting };
+$postgres->release_commits;
 is $original->()->status, 201, 'the end of a change that is being committed is awaited';
 is rows($email), 1, 'and it is there';
 
 $email = unique_email();
 $postgres->allow(qr/ 55P03 .*canceling statement due to lock timeout/);
-$original = creating($email, name => 'sleep6');
+$postgres->hold_commits;
+$original = creating($email, name => 'held');
 wait_until 'the change is being committed', sub { $postgres->committing };
+$postgres->lock_timeout('2s');
 $relay->cut;
 $r = $original->();
 is_deeply [$r->status, $r->code], [502, 'outcome_unknown'],
     'but not for longer than lock_timeout';
+$postgres->release_commits;
 arrived($email);
 pass 'and then it may well be there';
 
@@ -178,7 +180,7 @@ pass 'and then it may well be there';
 
 my $relay1 = relay($postgres);
 my $narrow = nginx(postgres => $relay1, database => 'connections 1 pipeline=16;'
-    . ' share_transactions 1; queue 64 timeout=10s; query_timeout 20s;');
+    . ' share_transactions 1; queue 64 timeout=60s; query_timeout 60s;');
 $narrow->ready;
 
 my $path = create(unique_email(), nginx => $narrow)->header('Location');
@@ -211,7 +213,7 @@ is_deeply [map { rows($_) } @before, @after], [1, 1, 1, 0, 0, 0],
 
 my $relay2 = relay($postgres);
 my $full = nginx(postgres => $relay2, database => 'connections 1 pipeline=4;'
-    . ' share_transactions 1; queue 2 timeout=10s; query_timeout 20s;');
+    . ' share_transactions 1; queue 2 timeout=60s; query_timeout 60s;');
 $full->ready;
 
 @before = map { unique_email() } 1 .. 4;
@@ -233,7 +235,7 @@ is_deeply [map { $_->()->status } @waiting], [201, 201],
 
 my $relay3 = relay($postgres);
 my $hasty = nginx(postgres => $relay3,
-    database => 'connections 1; queue 64 timeout=400ms; query_timeout 20s;');
+    database => 'connections 1; queue 64 timeout=400ms;');
 $hasty->ready;
 
 $email = unique_email();

@@ -47,36 +47,51 @@ sub asked {
 }
 
 
-# A tenant whose name says how long making it takes, and an id that says how
-# long reading takes: for queries that are in flight when something happens.
+# A tenant that is called "held" is not made, and none is read, while the gate is
+# closed: for queries that are in flight when something happens.  One that is
+# called "slow" takes its time.
 
 sub slow_down {
     my ($postgres) = @_;
 
+    $postgres->sql('create table prov.gate ()');
+    $postgres->sql(q{
+        create function prov.held(name text) returns void language plpgsql
+            security definer as $$
+        begin
+            perform pg_sleep(0.01);
+            while name = 'held' and exists (select from prov.gate) loop
+                perform pg_sleep(0.02);
+            end loop;
+        end $$});
     $postgres->sql(q{
         create or replace function prov.slow_tenant() returns trigger
             language plpgsql as $$
         begin
-            perform pg_sleep(substring(new.client_name from 6)::numeric);
+            perform prov.held(new.client_name);
             return new;
         end $$});
     $postgres->sql(q{
         create trigger slow_tenant before insert on prov.tenants for each row
-            when (new.client_name like 'sleep%')
+            when (new.client_name in ('held', 'slow'))
             execute function prov.slow_tenant()});
     $postgres->sql(q{
         create or replace function partner.tenant_get(ctx jsonb, params jsonb,
                 input jsonb, out status int, out body json, out headers jsonb)
-            language plpgsql stable security definer as $$
+            language plpgsql security definer as $$
         begin
-            perform pg_sleep(right(params ->> 'tenant', 4)::int / 1000.0);
+            perform prov.held('held');
             status := 200;
             body := '{"read": true}';
         end $$});
 }
 
 
-sub slow_path { sprintf '%s/00000000-0000-7000-8000-00000000%04d', $TENANTS, $_[0] }
+sub close_gate { $_[0]->sql('insert into prov.gate default values') }
+
+sub open_gate { asked($_[0], 'delete from prov.gate returning 1') }
+
+my $held_path = "$TENANTS/00000000-0000-7000-8000-000000000000";
 
 
 # Waits until the gateway's role runs so many queries that take their time.
@@ -96,10 +111,16 @@ sub in_flight {
 sub open_two {
     my ($postgres, $nginx) = @_;
 
-    my @jobs = map { background(sub {
-        $nginx->request(GET => slow_path(300), token => token())->status
-    }) } 1 .. 2;
+    close_gate($postgres);
+    my @jobs = map {
+        my $job = background(sub {
+            $nginx->request(GET => $held_path, token => token())->status
+        });
+        in_flight($postgres, $_);
+        $job;
+    } 1 .. 2;
 
+    open_gate($postgres);
     $_->finish for @jobs;
     wait_until 'two connections are open', sub {
         $postgres->backends('prov_partner') == 2;
@@ -148,39 +169,43 @@ is_deeply [$nginx->workers], [$worker], 'the worker is the same all along';
 
 # Those who hold idle connections learn of a restart before they use them.
 
-is create($nginx)->status, 201, 'before a restart a tenant is made';
+is create($patient)->status, 201, 'before a restart a tenant is made';
 $postgres->restart('fast');
-is create($nginx)->status, 201, 'right after a restart another one';
+is create($patient)->status, 201, 'right after a restart another one';
 $postgres->restart('immediate');
 $postgres->allow(qr/FATAL:  terminating connection due to immediate shutdown/,
     qr/FATAL:  the database system is in recovery mode/);
-is create($nginx)->status, 201, 'and after an immediate shutdown, too';
+is create($patient)->status, 201, 'and after an immediate shutdown, too';
 
 $postgres->sql('select pg_terminate_backend(pid) from pg_stat_activity where'
     . " usename = 'prov_partner'");
 wait_until 'the sessions have gone', sub { !$postgres->backends('prov_partner') };
-sleep 0.5;    # and the worker has been told
-is create($nginx)->status, 201,
+$patient->request(GET => '/health/live') for 1 .. 3;    # the worker was told
+is create($patient)->status, 201,
     'after an administrator has ended idle sessions new ones are opened';
 
 # In the middle of a query.
 
 slow_down($postgres);
 
+close_gate($postgres);
 my $read = background(sub {
-    $patient->request(GET => slow_path(1500), token => token(), timeout => 60)
+    $patient->request(GET => $held_path, token => token(), timeout => 60)
         ->status });
 in_flight($postgres, 1);
 $postgres->restart('fast');
+open_gate($postgres);
 is $read->finish, 200, 'a read that a restart has ended is sent again';
 
 $email = unique_email();
+close_gate($postgres);
 my $write = background(sub {
     my $r = $patient->request(POST => $TENANTS, token => token(),
-        json => { client_name => 'sleep2', email => $email }, timeout => 60);
+        json => { client_name => 'held', email => $email }, timeout => 60);
     [$r->status, $r->code, $r->header('Retry-After')] });
 in_flight($postgres, 1);
 $postgres->restart('fast');
+open_gate($postgres);
 is_deeply $write->finish, [503, 'not_committed', 1],
     'a change that a restart has ended is said not to be committed';
 is rows($postgres, $email), 0, 'and it is not there';
@@ -191,15 +216,18 @@ $postgres->allow(@crash);
 open_two($postgres, $patient);
 
 $email = unique_email();
+close_gate($postgres);
 $read = background(sub {
-    $patient->request(GET => slow_path(1500), token => token(), timeout => 60)
+    $patient->request(GET => $held_path, token => token(), timeout => 60)
         ->status });
+in_flight($postgres, 1);
 $write = background(sub {
     my $r = $patient->request(POST => $TENANTS, token => token(),
-        json => { client_name => 'sleep2', email => $email }, timeout => 60);
+        json => { client_name => 'held', email => $email }, timeout => 60);
     [$r->status, $r->code] });
 in_flight($postgres, 2);
 $postgres->kill_backends;
+open_gate($postgres);
 is $read->finish, 200, 'a read whose backend was killed is sent again';
 is_deeply $write->finish, [503, 'not_committed'],
     'a change whose backend was killed is said not to be committed';
@@ -259,7 +287,7 @@ sub client {
                 $connection ||= $nginx->connection;
                 $connection->send_request(POST => $TENANTS, keep => 1,
                     token => token(),
-                    json  => { client_name => 'sleep.01', email => $email });
+                    json  => { client_name => 'slow', email => $email });
                 my $r = $connection->read_response(timeout => 60);
                 ($status, $code) = ($r->status, $r->code);
                 $tenant = $r->json->{tenant} if $status == 201;
@@ -289,7 +317,7 @@ sub load_goes_on {
 
     $so_far = wait_until 'the load goes on', sub {
         my $n = asked($postgres, 'select count(*) from prov.tenants'
-            . ' where client_name = ?', 'sleep.01');
+            . ' where client_name = ?', 'slow');
         $n >= $wanted && $n;
     };
     return;

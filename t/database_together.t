@@ -211,6 +211,7 @@ $nginx->stop;
 
 # None of several waits for a lock for long: it has locks itself.
 
+$postgres->lock_timeout('60s');
 $nginx = fresh();
 $postgres->allow(qr/ 55P03 .*canceling statement due to lock timeout/);
 my $taken = unique_email();
@@ -234,12 +235,14 @@ $nginx->stop;
 
 $nginx = fresh();
 my $elsewhere = fresh();
-$postgres->commit_slowly;
-my @same = ('sleep 1.5', unique_email(),
+$postgres->hold_commits;
+my @same = ('held', unique_email(),
     headers => { 'Idempotency-Key' => 'under-way' });
 my $original = asking($elsewhere->connection, @{ tenant(@same) });
 wait_until 'the key is being used elsewhere', sub { $postgres->committing };
 ($free, my $again) = send_together($nginx, jotting('free again'), tenant(@same));
+wait_until 'its repetition waits', sub { $postgres->waiting };
+$postgres->release_commits;
 is answer($free)->status, 201, 'one is made beside it';
 is answer($original)->status, 201, 'the key is used once';
 $r = answer($again);

@@ -141,7 +141,7 @@ sub requests {
 # --- strangers ----------------------------------------------------------------
 
 $nginx->configure(http => issuer_block("jwks_uri $iss/keys refresh=1h "
-    . 'timeout=4s cooldown=1s'));
+    . 'timeout=60s cooldown=1s'));
 $nginx->reload;
 $issuer->publish('ec256');
 sleep 1.1;
@@ -151,17 +151,17 @@ wait_until 'the set is the new one', sub { asked($nginx, good()) eq 200 };
 {
     my ($n, %said) = (0);
     my $from = time;
+    my $least = $issuer->seen + 2;
     my $requests = requests(sub {
-        while (time < $from + 3) {
+        while (time < $from + 3 || $n <= 50 || $issuer->seen < $least) {
             $said{ asked($nginx, good(header => { kid => 'k' . $n++ })) }++;
         }
     });
 
     is_deeply [keys %said], ['401 token_unknown_key'],
         'strangers with random key ids are refused';
-    cmp_ok $n, '>', 50, 'however many they are';
-    cmp_ok $requests, '<=', 1 + time - $from, 'the issuer is asked once a second';
-    cmp_ok $requests, '>=', 2, 'which it is';
+    cmp_ok $requests, '<=', 1 + time - $from, 'the issuer is asked once a'
+        . " second, however many they are ($n)";
 
     sleep 1.1;
     $issuer->answer('/keys', body => jwks('ec256'), delay => 0.5);
@@ -181,26 +181,23 @@ wait_until 'the set is the new one', sub { asked($nginx, good()) eq 200 };
 # --- an issuer that is slow, or hangs -------------------------------------------
 
 {
-    $issuer->answer('/keys', body => jwks('ec256', 'ed25519'), delay => 2);
+    my $gate = directory() . '/gate';
+    $issuer->answer('/keys', body => jwks('ec256', 'ed25519'), gate => $gate);
     sleep 1.1;
 
-    my $waits = background(sub {
-        my $from = time;
-        return [asked($nginx, good(key => 'ed25519')), time - $from];
-    });
+    my $before = $issuer->seen;
+    my $waits = $nginx->connection;
+    $waits->send_request(GET => '/guarded', token => good(key => 'ed25519'));
     my $gone = $nginx->connection;
     $gone->send_request(GET => '/guarded', token => good(key => 'ed25519'));
-    sleep 0.2;
+    wait_until 'it is asked', sub { $issuer->seen > $before };
     $gone->reset;
 
-    my $from = time;
     is asked($nginx, good()), 200, 'while a slow issuer is asked, known keys '
-        . 'are';
-    cmp_ok time - $from, '<', 1.5, 'and nobody waits for it who need not';
-
-    my ($said, $time) = @{ $waits->finish };
-    is $said, 200, 'who waits for it is let in';
-    cmp_ok $time, '>', 1, 'when it has answered';
+        . 'are, and nobody waits for it who need not';
+    ok !$waits->closed(0.1), 'who has to waits for it';
+    open my $file, '>', $gate or die "$gate: $!";
+    is $waits->read_response->status, 200, 'and is let in when it has answered';
 
     is asked($nginx, good()), 200, 'who did not wait for it has done no harm';
 }
@@ -232,6 +229,10 @@ wait_until 'the set is the new one', sub { asked($nginx, good()) eq 200 };
     is $waits->finish, 200, 'a worker that leaves answers those who wait';
 }
 
+$nginx->configure(http => issuer_block("jwks_uri $iss/keys refresh=1h "
+    . 'timeout=4s cooldown=1s'));
+$nginx->reload;
+
 {
     $issuer->answer('/keys', hang => 1);
     sleep 1.1;
@@ -244,13 +245,14 @@ wait_until 'the set is the new one', sub { asked($nginx, good()) eq 200 };
         . 'be fetched anew; nothing was done.';
     ok $r->header('Retry-After'), 'when to come again';
     cmp_ok $time, '>', 3.5, 'is said after the time-out';
-    cmp_ok $time, '<', 3.5 + $Provisioning::Test::patience / 2,
-        'and not much later';
 
-    $from = time;
-    is asked($nginx, good(header => { kid => 'another' })),
-        '503 issuer_unavailable', 'then at once';
-    cmp_ok time - $from, '<', 3, 'because it has just been tried';
+    # where a second passes before the next request, it is tried once more
+
+    wait_until 'then at once, because it has just been tried', sub {
+        my $before = $issuer->seen;
+        asked($nginx, good(header => { kid => 'another' }))
+            eq '503 issuer_unavailable' && $issuer->seen == $before;
+    };
     is asked($nginx, good()), 200, 'known keys stay good';
     like $nginx->log, qr/\[warn\].*; its keys of \d+ ms ago stay in force, (?#
         )next attempt in \d+ ms/, 'which the log says';

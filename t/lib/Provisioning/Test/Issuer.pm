@@ -127,6 +127,9 @@ sub serve {
 
     my $answer = $answers->{$path} || { status => 404 };
 
+    # gate: is shut until there is a file of that name
+    Time::HiRes::sleep(0.02) until !$answer->{gate} || -e $answer->{gate};
+
     Time::HiRes::sleep($answer->{hang} ? 3600 : $answer->{delay} || 0);
 
     if (defined $answer->{raw}) {

@@ -11,8 +11,6 @@ use lib "$FindBin::Bin/lib";
 use Provisioning::Test;
 use Provisioning::Test::EventStream;
 
-use Time::HiRes qw(time);
-
 my ($postgres, $nginx) = gateway(issuer => 'leeway 0s;',
     http => jobs_database('heartbeat=300ms retry=2s interval=200ms')
         . 'gzip on; gzip_min_length 0; gzip_types text/event-stream;');
@@ -64,14 +62,11 @@ is_deeply [sort keys %$block], ['id', 'retry'],
 is $block->{retry}, 2000, 'as it is configured';
 is_deeply $stream->block, { comment => '' }, 'silence is a comment';
 
-my $begun = time;
 my $tenant = create('One');
 my $event = $stream->event;
 
 is $event->{event}, 'tenant.created', 'an event has its type as name';
 is $event->{json}{data}{tenant}, $tenant, 'and is about what was made';
-cmp_ok time - $begun, '<', $Provisioning::Test::patience / 2,
-    'it comes at once';
 
 my $listed = $nginx->request(GET => "$API/events?limit=1", token => token())
     ->json;

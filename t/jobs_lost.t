@@ -14,7 +14,7 @@ use Provisioning::Test;
 use Provisioning::Test::Jobs;
 use Crypt::AuthEnc::GCM qw(gcm_encrypt_authenticate);
 use MIME::Base64 qw(encode_base64url);
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 my $API = '/api/provisioning';
 my $flags = directory() . '/flags';
@@ -56,9 +56,10 @@ my $postgres = postgres();
 $postgres->sql("alter role prov_worker set prov.retry_scale = '0.00001'");
 jobs_lab($postgres);
 
-my $block = jobs_block(poll_interval => '100ms', lease => '30s',
+my %jobs = (poll_interval => '100ms', lease => '30s',
     outbound => 'timeout 5s; plain_http on; allow_network 127.0.0.0/8;'
         . ' breaker off;');
+my $block = jobs_block(%jobs);
 my $nginx = nginx(postgres => $postgres, workers => 1, http => $block);
 $nginx->allow(qr/exited on signal 9/);
 $nginx->ready;
@@ -260,11 +261,12 @@ $nginx->stop;
 
 # the server ends it: the slice was not done
 
-$nginx = nginx(postgres => $postgres, workers => 1, http => $block);
+$nginx = nginx(postgres => $postgres, workers => 1,
+    http => jobs_block(%jobs, lease => '1h'));
 $nginx->ready;
 $postgres->allow(qr/FATAL:  terminating connection due to administrator/);
 
-my $slow = lab_job($postgres, ms => 700);
+my $slow = lab_job($postgres, ms => 2000);
 
 sub sleeping {
     return $postgres->value('select pid from pg_stat_activity where usename ='
@@ -273,10 +275,8 @@ sub sleeping {
 
 my $pid = wait_until 'it is under way', sub { sleeping() };
 $postgres->sql('select pg_terminate_backend(?)', $pid);
-my $cut = time;
 wait_until 'it is done', sub { lab_done($postgres, $slow) };
-cmp_ok time - $cut, '<', 10, 'what a lost connection has interrupted goes on'
-    . ' before its lease ends';
+pass 'what a lost connection has interrupted goes on before its lease ends';
 is scalar(lab_runs($postgres, $slow)), 1, 'and is done once';
 is $postgres->value('select attempt from prov.jobs where id = ?', $slow), 2,
     'with a lease of its own';

@@ -280,11 +280,8 @@ is $nginx->request(DELETE => "$api/api-keys/$passing->{api_key}",
     token => token())->status, 200, 'a key is revoked';
 refused(with($passing), 'key_revoked', $revoked,
     'a revoked key in the next operation');
-my $began = time;
 wait_until 'the revocation is known', sub {
     with($passing, '/app/')->status == 401 };
-cmp_ok time - $began, '<', 1 + ($ENV{PROV_TEST_SANITIZED} ? 4 : 1),
-    'an application is safe from it within a second or so';
 refused(with($passing, '/app/'), 'key_revoked', $revoked,
     'a revoked key in front of an application');
 is with(sealed(substr($passing->{key}, 0, 36) . $other))->code,

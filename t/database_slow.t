@@ -47,10 +47,13 @@ sub noting {
 sub ask { asking(@_)->() }
 sub notes { $postgres->value('select count(*) from lab.notes where text = ?', @_) }
 
+# options: what PostgreSQL's own limits are, instead of what the gateway says
+
 sub gateway_with {
-    my ($database) = @_;
+    my ($database, $options) = @_;
     return nginx(postgres => $postgres, database => $database,
-        locations => $lab);
+        locations => $lab, $options ? (conninfo => 'dbname=provisioning'
+            . " user=prov_partner options='$options'") : ());
 }
 
 
@@ -68,18 +71,29 @@ sub alive {
 # A slow statement is ended by PostgreSQL: nothing was done, and the connection
 # is as good as before.
 
-my $nginx = gateway_with('connections 1; queue 64 timeout=20s;'
-    . ' query_timeout 2s;');
+my $nginx = gateway_with('connections 1; queue 64 timeout=60s;'
+    . ' query_timeout 80s;');
+$postgres->sql(q{create or replace function lab.forget(ctx jsonb, params jsonb,
+        input jsonb, out status int, out body json, out headers jsonb)
+    language sql as $$
+        select 200, to_json(current_setting('statement_timeout')), null::jsonb
+    $$});
+is ask($nginx, 'forget')->body, '"70s"',
+    'a statement has less time in the database than in the gateway';
+$nginx->stop;
+
+$nginx = gateway_with('connections 1; queue 64 timeout=60s;'
+    . ' query_timeout 80s;', '-c statement_timeout=3s');
 $postgres->allow(qr/ 57014 .*canceling statement due to statement timeout/);
 
 is ask($nginx, 'rest')->status, 200, 'a quick statement is answered';
 my @pids = $postgres->backends('prov_partner');
 
-my $r = ask($nginx, 'rest?ms=20000');
+my $r = ask($nginx, 'rest?ms=70000');
 is $r->status, 504, 'a slow read is ended';
 is $r->code, 'query_timeout', 'with a code that says so';
 
-$r = noting($nginx, text => 'slow', ms => 20000)->();
+$r = noting($nginx, text => 'slow', ms => 70000)->();
 is $r->status, 504, 'and so is a slow change';
 is $r->code, 'query_timeout', 'with the same code';
 is notes('slow'), 0, 'of which nothing is left';
@@ -91,20 +105,30 @@ is_deeply [$postgres->backends('prov_partner')], \@pids,
 # PostgreSQL has no limit for a commit, so the gateway's own ends that, and the
 # question what became of it is not answered in time either.
 
-$r = noting($nginx, text => 'slow commit', commit_ms => 6000)->();
+$nginx->stop;
+$nginx = gateway_with('connections 1; queue 64 timeout=60s;'
+    . ' query_timeout 5s;');
+$nginx->ready;
+$postgres->allow(qr/ 55P03 .*canceling statement due to lock timeout/);
+lab_hold($postgres);
+$r = noting($nginx, text => 'slow commit', commit_ms => 1)->();
 is $r->status, 502, 'a change whose commit is slow is given up';
 is $r->code, 'outcome_unknown', 'and may have been made or not';
+lab_release($postgres);
 wait_until 'the commit has ended', sub { notes('slow commit') };
 pass 'it was';
 
 # Who stands behind slow ones is not punished for them.
 
 $nginx->stop;
-$nginx = gateway_with('connections 1; queue 64 timeout=20s; query_timeout 4s;');
+$nginx = gateway_with('connections 1; queue 64 timeout=60s; query_timeout 8s;',
+    '-c statement_timeout=60s');
 ask($nginx, 'rest');
-my @row = map { asking($nginx, 'rest?ms=2400') } 1 .. 3;
+lab_hold($postgres);
+my @row = map { asking($nginx, $_) } 'rest', 'rest?hold=1', 'rest';
 is_deeply [map { $_->()->status } @row], [200, 504, 200],
     'the one whose time is over is given up, the one behind it is sent again';
+lab_release($postgres);
 
 # The server does not move.
 
@@ -143,8 +167,8 @@ wait_until 'the server has come to what it had got', sub {
         . " usename = 'prov_partner' and state <> 'idle'") == 0
 };
 cmp_ok notes('frozen'), '<=', 1, 'it was done at most once';
-is ask($nginx, 'rest')->status, 200,
-    'when the server moves again all is well';
+wait_until 'all is well', sub { ask($nginx, 'rest')->status == 200 };
+pass 'when the server moves again all is well';
 is_deeply [$nginx->workers], [$worker], 'in the same worker';
 
 # It moves again while the gateway asks what became of a change.  The change
@@ -154,7 +178,7 @@ $postgres->allow(qr/ PV503 .*The outcome of this request was decided/);
 
 $nginx->stop;
 $nginx = gateway_with('connections 2; queue 64 timeout=60s;'
-    . ' query_timeout 3s; connect_timeout 500ms;');
+    . ' query_timeout 6s; connect_timeout 500ms;');
 $nginx->ready;
 
 for my $round (1 .. 3) {

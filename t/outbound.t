@@ -228,7 +228,7 @@ for my $path (qw(line lines interim body chunks)) {
     is $r->{error}, ($path eq 'line' ? $r->{error} : TOO_LARGE),
         "too large: endless $path";
     isnt $r->{error}, ANSWERED, 'it is no answer';
-    cmp_ok $r->{duration}, '<', 15_000, 'and it ends before its time';
+    isnt $r->{error}, TIMEOUT, 'and it ends before its time';
 }
 
 for my $path (qw(hangs headers half trickles)) {
@@ -241,13 +241,12 @@ for my $path (qw(hangs headers half trickles)) {
 
 # others are not held up meanwhile
 my $stuck = background(sub {
-    return send_one($nginx, url => url('/hangs'), timeout => 3000)->{error};
+    return send_one($nginx, url => url('/hangs'), timeout => 10_000)->{error};
 });
 wait_until('it hangs', sub { $receiver->seen('/hangs') > 1 });
-my $begun = time;
 is send_one($nginx, url => url('/'))->{error}, ANSWERED, 'one that hangs';
 is $nginx->request(GET => '/ping')->status, 200, 'holds nobody up';
-cmp_ok time - $begun, '<', 2.5, 'for longer than a moment';
+ok $stuck->under_way, 'as long as it does';
 is $stuck->finish(60), TIMEOUT, 'until it has to end';
 
 

@@ -113,11 +113,11 @@ is_deeply [map { $_->{body} } @all[1 .. 4]], [('resumed') x 4],
 # accepts, and does not shake hands
 {
     my $mute = receiver(sub { $_[0]->stall });
-    my $hasty = outbound("$allow $trusted connect_timeout 300ms; timeout 30s;");
+    my $hasty = outbound("$allow $trusted connect_timeout 300ms; timeout 10m;");
     my $r = send_one($hasty, url => $mute->url =~ s/http/https/r);
 
-    is $r->{error}, TIMEOUT, 'a handshake that never ends ends';
-    cmp_ok $r->{duration}, '<', 10_000, 'when connect_timeout does';
+    is $r->{error}, TIMEOUT, 'a handshake that never ends ends when'
+        . ' connect_timeout does';
 }
 
 done_testing;

@@ -39,6 +39,16 @@ sub new {
 }
 
 
+# True while it has no result.
+
+sub under_way {
+    my ($self) = @_;
+
+    vec(my $bits = '', fileno $self->{socket}, 1) = 1;
+    return select($bits, undef, undef, 0) < 1;
+}
+
+
 sub finish {
     my ($self, $seconds) = @_;
 

@@ -12,7 +12,7 @@ package Provisioning::Test::Lab;
 #         a list: has its connection alone
 #     POST /api/lab/notes {"text": …, "ms": …, "hold": …, "commit_ms": …}
 #         a row of lab.notes; takes its time before its audit entry, or at
-#         commit
+#         commit, which with a commit_ms does not end in that time either
 #     GET  /api/lab/forget
 #         the session forgets its statements
 #
@@ -218,7 +218,7 @@ sub install {
             perform pg_sleep(0.02);
         end loop"
     } (map { ["$_ ->> 'ms'", "$_ ->> 'hold'"] } 'params', 'input'),
-        ['new.commit_ms', 0];
+        ['new.commit_ms', 'new.commit_ms'];
 
     $postgres->sql($_) for
         'create schema lab',
@@ -257,7 +257,7 @@ sub install {
                 status, null, body, null);
         end \$\$",
         "create function lab.slow_commit() returns trigger language plpgsql
-            as \$\$
+            security definer as \$\$
         begin
             $at_commit;
             return null;

@@ -49,7 +49,7 @@ sub new {
     $socket->close;
 
     $self->write('resolv.conf',
-        "nameserver $address\noptions timeout:2 attempts:2\n");
+        "nameserver $address\noptions timeout:30 attempts:5\n");
     $self->write('nsswitch.conf', "hosts: dns\n");
     $self->write('nginx', <<"END");
 #!/bin/sh

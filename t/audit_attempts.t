@@ -135,7 +135,8 @@ is $postgres->value('select count(*) from prov.audit where chain = ?',
 # --- no database, and the end of a worker ---------------------------------
 
 $nginx->configure(database => 'connections 2; queue 1024 timeout=300ms;');
-$nginx->reload;
+my @old = $nginx->reload;
+wait_until 'the old worker has left', sub { !grep { kill 0, $_ } @old };
 $postgres->stop;
 is $nginx->request(POST => "$API/tenants", token => $token,
     json => { client_name => 'C', email => 'c@example.com' })->status, 503,

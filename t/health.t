@@ -197,7 +197,8 @@ is $nginx->request(GET => "/$_/health/live")->body, $live,
 # nobody has to wait for it until now
 
 $nginx->configure(database => 'connections 2; queue 1024 timeout=300ms;');
-$nginx->reload;
+my @old = $nginx->reload;
+wait_until 'the old worker has left', sub { !grep { kill 0, $_ } @old };
 $postgres->stop;
 my $r;
 wait_until 'the gateway has noticed', sub {

@@ -18,7 +18,7 @@ my $postgres = postgres();
 my $lab = lab($postgres);
 my $other = token(sub => 'other-system', partner => 'globex');
 
-# What else lab.list() and lab.note() tell: whose statement they were in, and
+# What else lab's functions tell: whose statement they were in, and
 # of which session.
 
 my $seen = "'statement', statement_timestamp()::text,"
@@ -52,6 +52,14 @@ $postgres->sql(qq{
         perform prov.record(ctx, 'note', (ctx ->> 'id')::uuid,
             (ctx ->> 'id')::uuid, status, null, body, null);
     end \$\$});
+$postgres->sql(qq{
+    create or replace function lab.rest(ctx jsonb, params jsonb, input jsonb,
+        out status int, out body json, out headers jsonb)
+        language plpgsql security definer as \$\$
+    begin
+        status := 200;
+        body := json_build_object($seen);
+    end \$\$});
 $postgres->allow(qr/ PV409 .*An unlucky list/);
 
 
@@ -68,6 +76,9 @@ sub listing {
     my ($n, %o) = @_;
     return [GET => "/api/lab/list?limit=$n", %o];
 }
+
+
+sub reading { return [GET => '/api/lab/rest'] }
 
 
 sub noting {
@@ -140,6 +151,9 @@ is known(statement => @answers), 2, 'a statement each';
 together($nginx, map { noting($_) } 1 .. 8);
 @answers = together($nginx, map { noting($_) } 1 .. 8);
 is known(session => @answers), 2, 'so do changes';
+together($nginx, map { reading() } 1 .. 8);
+@answers = together($nginx, map { reading() } 1 .. 8);
+is known(session => @answers), 2, 'and reads';
 $nginx->stop;
 
 # Where there are several workers each has its own, and needs one of a kind.
@@ -159,6 +173,9 @@ is known(statement => @answers), 1, 'with one statement';
 together($nginx, map { noting($_) } 1 .. 8);
 @answers = together($nginx, map { noting($_) } 1 .. 8);
 is known(session => @answers), 1, 'and makes changes on one';
+together($nginx, map { reading() } 1 .. 8);
+@answers = together($nginx, map { reading() } 1 .. 8);
+is known(session => @answers), 1, 'and reads on one';
 
 # Until that is slow.
 

@@ -119,16 +119,16 @@ prov_db_pool_init(ngx_cycle_t *cycle, prov_db_pool_t *pool,
 /*
  * Whatever is not configured.  Lists are slow, and half of the connections is
  * what they may keep from the others; reads and changes leave one to each
- * other and to a list.  Where there are several workers, each has one for
- * changes and one for lists as long as that is not slow: so more of them
- * share a statement, and PostgreSQL's processes do not outnumber its cores.
+ * other and to a list.  Where there are several workers, each has one of a
+ * kind as long as that is not slow: so more of them share a statement, and
+ * PostgreSQL's processes do not outnumber its cores.
  */
 
 static void
 prov_db_pool_shares(ngx_cycle_t *cycle, prov_db_pool_t *pool,
     prov_db_conf_t *conf)
 {
-    ngx_uint_t        i, several, each[PROV_DB_KINDS];
+    ngx_uint_t        i, half, several, each[PROV_DB_KINDS];
     ngx_core_conf_t  *ccf;
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
@@ -138,8 +138,10 @@ prov_db_pool_shares(ngx_cycle_t *cycle, prov_db_pool_t *pool,
                   ? conf->share[PROV_DB_FOR_LISTS]
                   : ngx_max(conf->connections / 2, 1);
 
-    each[PROV_DB_FOR_READS] = ngx_max((conf->connections - 1) / 2, 1);
-    each[PROV_DB_FOR_WRITES] = several ? 1 : each[PROV_DB_FOR_READS];
+    half = ngx_max((conf->connections - 1) / 2, 1);
+
+    each[PROV_DB_FOR_READS] = several ? 1 : half;
+    each[PROV_DB_FOR_WRITES] = several ? 1 : half;
     each[PROV_DB_FOR_LISTS] = several ? 1 : pool->lists;
 
     for (i = 0; i < PROV_DB_KINDS; i++) {

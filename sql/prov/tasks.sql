@@ -119,6 +119,7 @@ as $$
 declare
     oldest constant uuid := prov.uuid7_at(now() - coalesce(nullif(
         current_setting('prov.retention', true), '')::interval, '30 days'));
+    few    constant int := greatest(size / 100, 1);
     n      int;
     more   int := 0;
 begin
@@ -150,12 +151,14 @@ begin
 
     more := more + n / size;
 
+    -- each has up to a thousand parts
+
     with gone as (
         delete from prov.operations o
         where o.id = any (array(
             select i.id from prov.operations i
             where i.id < oldest and i.finished_at is not null
-            order by i.id limit size))
+            order by i.id limit few))
         returning o.id
     ), items as (
         delete from prov.operation_items i
@@ -163,7 +166,7 @@ begin
     )
     select count(*) into n from gone;
 
-    more := more + n / size;
+    more := more + n / few;
 
     perform set_config('prov.worker', '', true);
 
@@ -173,5 +176,5 @@ $$;
 
 comment on function prov.expire_records(int) is
     'Deletes events, jobs and operations that are older than 30 days (setting '
-    'prov.retention), at most so many of each; above 0 when there may be '
-    'more.';
+    'prov.retention), at most so many of each, and a hundredth of operations, '
+    'which have many parts; above 0 when there may be more.';

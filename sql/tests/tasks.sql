@@ -191,6 +191,13 @@ from generate_series(1, 1001);
 select is(pg_temp.task('expire_records') || ' '
     || pg_temp.task('expire_records'), 'next done', 'a thousand at a time');
 
+insert into prov.operations (id, partner, operation, ctx, finished_at)
+select prov.uuid7_beside(prov.uuid7_at(now() - interval '31 days')),
+    '00000000-0000-7000-8000-00000000000a', 'x', '{}', now()
+from generate_series(1, 11);
+select is(pg_temp.task('expire_records') || ' '
+    || pg_temp.task('expire_records'), 'next done', 'operations ten at a time');
+
 select set_config('prov.retention', '30 min', true) \g /dev/null
 select pg_temp.task('expire_records') \g /dev/null
 select is(count(*), 0::bigint, 'how long can be set') from prov.events;

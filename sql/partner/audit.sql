@@ -88,6 +88,9 @@ declare
     fault  record;
     held   bytea;
 begin
+    -- Where the first link is missing that is to be said; but not all of a
+    -- chain is looked through that may be somebody else's.
+
     if whose is not null
        and not exists (select from prov.audit a
                        where a.chain = whose and a.seq <= 100)

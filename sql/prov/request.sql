@@ -133,8 +133,8 @@ declare
 begin
     -- The link before is found in the chain's index, and nothing is locked at
     -- first: who writes the same link at the same time waits in that index for
-    -- the other's end, and then queues for the next one.  So a chain cannot fork.  A
-    -- tenant that is made here has no link yet: none is looked for.
+    -- the other's end, and then queues for the next one.  So a chain cannot
+    -- fork.  A tenant that is made here has no link yet: none is looked for.
 
     if before is not null or resource_id is distinct from tenant then
         head := prov.audit_head(chain);

@@ -128,6 +128,7 @@ prov_request_ask(ngx_http_request_t *r, prov_request_ctx_t *ctx,
  * A change may share a transaction with others as long as its path names
  * nothing: so no two of them change the same thing, whose order would then be
  * told by nothing but their ids, and they hardly ever wait for each other.
+ * Lists may share a statement, but for those that are streamed.
  * What is blamed for a transaction's failure is the partner, also for one of
  * reads.
  */

@@ -103,7 +103,7 @@ sub crowd {
         json => { text => 'x' x 6000 }) } 1 .. $number;
     my ($worker) = wait_until 'there is a worker', sub { ($nginx->workers)[0] };
 
-    kill 'STOP', $worker;
+    halt($worker);
     $clients[$_]->write($bytes[$_]) for 0 .. $#clients;
     kill 'CONT', $worker;
     $code->();
@@ -214,7 +214,7 @@ my @clients = map { my $c = $nginx->connection;
     $c->read_response;
     $c } 1 .. 12;
 my ($worker) = wait_until 'there is a worker', sub { ($nginx->workers)[0] };
-kill 'STOP', $worker;
+halt($worker);
 $_->send_request(GET => '/api/lab/rest', token => token()) for @clients;
 kill 'CONT', $worker;
 is_deeply [map { answer($_)->status } @clients], [(200) x 12],

@@ -94,26 +94,42 @@ sub known {
 }
 
 
+# Asks until so many statements have served them: what has taken a tenth of a
+# second on a busy machine shares nothing for the next ten.
+
+my $nginx;
+
+sub in_statements {
+    my ($number, @requests) = @_;
+    my @answers;
+
+    wait_until "$number statements serve " . @requests . ' requests', sub {
+        @answers = together($nginx, @requests);
+        known(statement => @answers) == $number;
+    };
+
+    return @answers;
+}
+
+
 # Where lists may have one connection.
 
-my $nginx = fresh(connections => 3);
-my @answers = together($nginx, map { listing($_) } 1 .. 5);
+$nginx = fresh(connections => 3);
+my @answers = in_statements(1, map { listing($_) } 1 .. 5);
 is_deeply [map { $_->json->{asked} } @answers], [1 .. 5],
-    'lists that come together have their own answers';
-is known(statement => @answers), 1, 'in one statement';
+    'lists that come together are one statement, with answers of their own';
 
-@answers = together($nginx, map { listing($_ % 10) } 1 .. 40);
+@answers = in_statements(3, map { listing($_ % 10) } 1 .. 40);
 is_deeply [map { $_->json->{asked} } @answers], [map { $_ % 10 } 1 .. 40],
-    'so do many of them';
-is known(statement => @answers), 3, 'no more than 16 in each';
+    'of many of them no more than 16 share one';
 
 @answers = together($nginx, map { listing($_) } 1, 2, 13, 3);
 is_deeply [map { $_->status == 200 ? $_->json->{asked} : $_->code } @answers],
     [1, 2, 'unlucky', 3], 'an error is that of who has made it';
 @answers = together($nginx, map { listing($_) } 1 .. 3);
 is known(statement => @answers), 3, 'whose lists share nothing for now';
-@answers = together($nginx, map { noting($_) } 1 .. 3);
-is known(statement => @answers), 1, 'but his changes do';
+@answers = in_statements(1, map { noting($_) } 1 .. 3);
+is_deeply [map { $_->status } @answers], [(201) x 3], 'but his changes do';
 $nginx->stop;
 
 # Whose list takes long by itself.
@@ -123,10 +139,11 @@ is answer(asking($nginx->connection, GET => '/api/lab/list?ms=150'))->status,
     200, 'a list that takes long';
 @answers = together($nginx, map { listing($_) } 1 .. 4);
 is known(statement => @answers), 4, 'whose lists share nothing for now';
-@answers = together($nginx, map { listing($_, token => $other) } 1 .. 4);
-is known(statement => @answers), 1, 'those of another one do';
-@answers = together($nginx, map { noting($_) } 1 .. 4);
-is known(statement => @answers), 1, 'and his changes';
+@answers = in_statements(1, map { listing($_, token => $other) } 1 .. 4);
+is_deeply [map { $_->json->{asked} } @answers], [1 .. 4],
+    'those of another one do';
+@answers = in_statements(1, map { noting($_) } 1 .. 4);
+is_deeply [map { $_->status } @answers], [(201) x 4], 'and his changes';
 $nginx->stop;
 
 # Which of several took long is not known.
@@ -139,21 +156,33 @@ is known(statement => @answers), 1, 'one of two lists takes long';
 is known(statement => @answers), 3, 'neither shares a statement for now';
 $nginx->stop;
 
-# Where they may have two, each takes its part.
+# Where they may have two, each takes its part; the second one is opened when it
+# is wanted.
 
 $nginx = fresh(connections => 5);
-together($nginx, map { listing($_) } 1 .. 8);
-@answers = together($nginx, map { listing($_) } 1 .. 8);
+
+sub on_both {
+    my ($what, $one) = @_;
+    my @answers;
+
+    wait_until "$what are on two connections", sub {
+        @answers = together($nginx, map { $one->($_) } 1 .. 8);
+        known(session => @answers) == 2;
+    };
+
+    return @answers;
+}
+
+wait_until 'two connections have a statement each', sub {
+    @answers = on_both(lists => \&listing);
+    known(statement => @answers) == 2;
+};
 is_deeply [map { $_->json->{asked} } @answers], [1 .. 8],
-    'lists on two connections';
-is known(session => @answers), 2, 'use both';
-is known(statement => @answers), 2, 'a statement each';
-together($nginx, map { noting($_) } 1 .. 8);
-@answers = together($nginx, map { noting($_) } 1 .. 8);
-is known(session => @answers), 2, 'so do changes';
-together($nginx, map { reading() } 1 .. 8);
-@answers = together($nginx, map { reading() } 1 .. 8);
-is known(session => @answers), 2, 'and reads';
+    'lists on two connections use both, a statement each';
+is_deeply [map { $_->status } on_both(changes => \&noting)], [(201) x 8],
+    'so do changes';
+is_deeply [map { $_->status } on_both(reads => \&reading)], [(200) x 8],
+    'and reads';
 $nginx->stop;
 
 # Where there are several workers each has its own, and needs one of a kind.
@@ -162,25 +191,24 @@ $nginx->stop;
 $nginx = fresh(connections => 5, workers => 2);
 wait_until 'both of them serve', sub { (my @all = $nginx->workers) == 2 };
 my (undef, $stopped) = $nginx->workers;
-kill 'STOP', $stopped;
+halt($stopped);
+
+@answers = in_statements(1, map { listing($_) } 1 .. 8);
+is_deeply [map { $_->json->{asked} } @answers], [1 .. 8],
+    'of two workers each lists with one statement';
+is known(session => @answers), 1, 'on one connection';
 
 for (1 .. 2) {
-    @answers = together($nginx, map { listing($_) } 1 .. 8);
+    @answers = together($nginx, map { noting($_) } 1 .. 8);
+    is known(session => @answers), 1, 'and makes changes on one';
+    @answers = together($nginx, map { reading() } 1 .. 8);
+    is known(session => @answers), 1, 'and reads on one';
 }
-
-is known(session => @answers), 1, 'of two workers each lists on one connection';
-is known(statement => @answers), 1, 'with one statement';
-together($nginx, map { noting($_) } 1 .. 8);
-@answers = together($nginx, map { noting($_) } 1 .. 8);
-is known(session => @answers), 1, 'and makes changes on one';
-together($nginx, map { reading() } 1 .. 8);
-@answers = together($nginx, map { reading() } 1 .. 8);
-is known(session => @answers), 1, 'and reads on one';
 
 # Until that is slow.
 
 lab_hold($postgres);
-my @held = map { asking($nginx->connection, GET => '/api/lab/list?hold=1') } 1;
+my @held = asking($nginx->connection, GET => '/api/lab/list?hold=1');
 wait_until 'a list is under way', sub { lab_waits($postgres) == 1 };
 push @held, asking($nginx->connection, GET => '/api/lab/list?hold=1');
 wait_until 'another one goes out beside it',

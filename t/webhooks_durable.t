@@ -244,7 +244,7 @@ my $pid = wait_until 'a worker has it', sub {
     ($postgres->value('select lease_worker from prov.jobs where queue = ?'
         . ' and lease_until > now()', $late) || '') =~ m{/(\d+)/} && $1
 };
-kill 'STOP', $pid;
+halt($pid);
 wait_until 'another one has done it', sub {
     $postgres->value('select state from prov.jobs where queue = ?', $late)
         eq 'done'

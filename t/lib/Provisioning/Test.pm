@@ -41,7 +41,7 @@ use Provisioning::Test::Token;
 
 our @EXPORT = (
     qw(gateway postgres nginx fake_postgres relay receiver wait_until
-       background directory unique_email reserve_port outside done_testing
+       halt background directory unique_email reserve_port outside done_testing
        token signed crypt_jwt jwk jwks public_pem private_pem),
     grep { $_ ne 'done_testing' } @Test::More::EXPORT);
 
@@ -208,6 +208,25 @@ sub wait_until {
         die "waited in vain: $sentence\n" if time > $deadline;
         sleep 0.02;
     }
+}
+
+
+# Stops processes, and returns when none of them moves any more: until then a
+# worker may still take what is sent to it next.
+
+sub halt {
+    my (@pids) = @_;
+
+    kill 'STOP', @pids;
+
+    for my $pid (@pids) {
+        wait_until("process $pid has stopped", sub {
+            my $state = Provisioning::Test::Process::state($pid);
+            !defined $state || $state =~ /[TtZX]/;
+        });
+    }
+
+    return;
 }
 
 

@@ -393,7 +393,7 @@ sub freeze {
 
     my @pids = ($self->pid, $self->backends);
     $self->disconnect;
-    kill 'STOP', @pids;
+    Provisioning::Test::halt(@pids);
     $self->{frozen} = \@pids;
 
     return;

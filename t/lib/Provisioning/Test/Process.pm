@@ -158,6 +158,17 @@ sub run {
 }
 
 
+# What a process does (R, S, T, …; proc(5)); undef where nobody can say.
+
+sub state {
+    my ($pid) = @_;
+
+    open my $file, '<', "/proc/$pid/stat" or return undef;
+    my $line = <$file> // return undef;
+    return $line =~ /.*\) (\S)/ ? $1 : undef;
+}
+
+
 # For the end of the test, in whatever way it ends.
 
 sub end_all {

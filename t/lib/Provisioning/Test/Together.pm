@@ -43,9 +43,7 @@ sub send_together {
         $c } @requests;
     my ($worker) = $nginx->workers;
 
-    kill 'STOP', $worker;
-    wait_until 'the worker has stopped',
-        sub { `ps -o state= -p $worker` =~ /T/ };
+    halt($worker);
     asking($connections[$_], @{ $requests[$_] }) for 0 .. $#requests;
     kill 'CONT', $worker;
     return @connections;

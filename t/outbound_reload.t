@@ -68,6 +68,8 @@ sub mapped {
 
 
 sends('at first');
+my $master = wait_until 'the master says who it is',
+    sub { $nginx->read_file('nginx.pid') =~ /\A(\d+)\n/ ? $1 : 0 };
 
 for my $round (1 .. 3) {
     my $under_way = background(sub {
@@ -91,13 +93,6 @@ my %blocks = $nginx->blocks;
 my $without = $blocks{MAIN} =~ s/^load_module.*\n//mr
     . "worker_processes 2;\nevents { }\nhttp {\n    access_log off;\n    $blocks{HTTP}\n"
     . "    server { listen 127.0.0.1:%%PORT%%; return 200 none; }\n}\n";
-
-# a master of its own: gcc 12's leak checker dies of one that has seen ten
-
-$nginx->stop;
-$nginx->start;
-my $master = wait_until 'the master says who it is',
-    sub { $nginx->read_file('nginx.pid') =~ /\A(\d+)\n/ ? $1 : 0 };
 
 ok mapped('libcurl'), 'the master has libcurl in its memory';
 

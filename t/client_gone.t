@@ -244,6 +244,9 @@ sub come_and_go {
             for 1 .. 5;
         $_->reset for splice @clients, 0, 5;
         $_->close for @clients, $h2;
+
+        # no more of them at a time than of a round
+        $nginx->request(GET => '/health/live');
     }
 
     status($nginx, 'rest') for 1 .. 3;

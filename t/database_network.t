@@ -226,8 +226,10 @@ $nginx = gateway_to($plain->tcp_server, "sslmode=require passfile=$known",
     @hasty);
 is ready($nginx)->code, 'database_unavailable',
     'a server without TLS is not used when TLS is required';
-like $nginx->log, qr/server does not support SSL, but SSL was required/,
-    'the log says why';
+wait_until 'the log says why', sub {
+    $nginx->log =~ /server does not support SSL, but SSL was required/
+};
+pass 'the log says why';
 $nginx->stop;
 
 # What was wrong with the database's TLS is none of the TLS of nginx's clients,

@@ -102,13 +102,13 @@ for my $workers (1, 2) {
         'over the one connection that it needs';
 
     my @load = map { load($nginx, 'rest?ms=5') } 1 .. 10;
-    my $most = 0;
+    my ($most, $times) = (0, 0);
 
-    for (1 .. 40) {
+    wait_until 'as many as are needed are there, for a while', sub {
         my $n = $postgres->backends('prov_partner');
         $most = $n if $n > $most;
-        select undef, undef, undef, 0.02;
-    }
+        $most >= 3 && ++$times > 40;
+    };
 
     my $seen = total(@load);
     is_deeply [keys %$seen], [200], "$workers: under load all are answered";
@@ -120,28 +120,42 @@ for my $workers (1, 2) {
 
 # Who has to wait, and who is turned away.
 
-my $nginx = gateway_with('connections 1 pipeline=1; queue 2 timeout=1s;'
+my $nginx = gateway_with('connections 1 pipeline=1; queue 2 timeout=60s;'
     . ' query_timeout 60s;');
 lab_hold($postgres);
 my $slow = asking($nginx, 'rest?hold=1');
 wait_until 'it runs', sub { lab_waits($postgres) };
-my $begun = time;
 my @waiting = map { asking($nginx, 'rest') } 1 .. 2;
 settle($nginx);
 my $r = ask($nginx, 'rest');
 is $r->status, 503, 'who finds the queue full is turned away';
 is $r->code, 'overloaded', 'with a code that says so';
 like $r->header('Retry-After'), qr/\A[1-9]\d*\z/, 'and Retry-After';
-for (@waiting) {
+lab_release($postgres);
+is $slow->()->status, 200, 'the one that ran is answered';
+is_deeply [map { $_->()->status } @waiting], [200, 200],
+    'and so are those that waited';
+leave($nginx);
+
+my $hasty = gateway_with('connections 1 pipeline=1; queue 2 timeout=1s;'
+    . ' query_timeout 60s;');
+wait_until 'a connection is opened', sub {
+    ask($hasty, 'rest')->status == 200
+};
+lab_hold($postgres);
+$slow = asking($hasty, 'rest?hold=1');
+wait_until 'it runs', sub { lab_waits($postgres) };
+my $begun = time;
+for (map { asking($hasty, 'rest') } 1 .. 2) {
     $r = $_->();
-    is $r->status, 504, 'who waits in it does not wait for ever';
+    is $r->status, 504, 'who waits in the queue does not wait for ever';
     is $r->code, 'queue_timeout', 'but gets another code';
 }
 cmp_ok time - $begun, '>=', 1, 'after the queue time';
 lab_release($postgres);
 is $slow->()->status, 200, 'the one that ran is answered';
-is ask($nginx, 'rest')->status, 200, 'and the next one, too';
-leave($nginx);
+is ask($hasty, 'rest')->status, 200, 'and the next one, too';
+leave($hasty);
 
 # Who would have to stand behind a slow one gets another connection.
 
@@ -179,6 +193,7 @@ lab_hold($postgres);
 my @gets = map { asking($three, 'rest') } 1 .. 3;
 wait_until 'a list runs', sub { lab_waits($postgres) };
 is_deeply [map { $_->()->status } @gets], [(200) x 3], 'requests are answered';
+wait_until 'a list runs', sub { lab_waits($postgres) };
 is_deeply [map { ask($three, 'rest')->status } 1 .. 10], [(200) x 10],
     'one after the other';
 is lab_waits($postgres), 1,
@@ -264,9 +279,11 @@ leave($nginx, $three, $one, $flooded);
 
 my $ageing = gateway_with('connections 1; queue 64 timeout=20s;'
     . ' keepalive_time 700ms;');
-is ask($ageing, 'rest')->status, 200, 'a connection is opened';
-my ($pid) = $postgres->backends('prov_partner');
-ok $pid, 'it is kept';
+lab_hold($postgres);
+my $only = asking($ageing, 'rest?hold=1');
+wait_until 'a connection is opened', sub { lab_waits($postgres) };
+lab_release($postgres);
+is $only->()->status, 200, 'a connection is used';
 wait_until 'it is closed', sub { !$postgres->backends('prov_partner') };
 pass 'when its time is over it is closed, though nobody asks for it';
 
@@ -285,7 +302,7 @@ leave($ageing);
 
 $nginx = gateway_with('connections 1; queue 64 timeout=20s;');
 is ask($nginx, 'rest')->status, 200, 'a statement is prepared';
-($pid) = $postgres->backends('prov_partner');
+my ($pid) = $postgres->backends('prov_partner');
 $postgres->allow(qr/ 26000 .*prepared statement "prov_\d+_\d+" does not exist/);
 
 for (1 .. 3) {

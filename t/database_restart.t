@@ -135,7 +135,7 @@ my $nginx = nginx(postgres => $postgres,
     database => 'connections 2; queue 64 timeout=400ms;');
 my $patient = nginx(postgres => $postgres,
     database => 'connections 2 reads=2; queue 64 timeout=60s;');
-my ($worker) = wait_until 'there is a worker', sub { ($nginx->workers)[0] };
+my @workers = map { $_->workers } $nginx, $patient;
 
 is $nginx->request(GET => '/health/live')->status, 200,
     'without a database the gateway is alive';
@@ -163,9 +163,10 @@ is $waiting->finish, 201,
     'a request that waited while the database started is served';
 is rows($postgres, $email), 1, 'once';
 
-$nginx->ready;
-is create($nginx)->status, 201, 'the gateway finds the database by itself';
-is_deeply [$nginx->workers], [$worker], 'the worker is the same all along';
+wait_until 'tenants are made', sub { create($nginx)->status == 201 };
+pass 'the gateway finds the database by itself';
+is_deeply [map { $_->workers } $nginx, $patient], \@workers,
+    'the workers are the same all along';
 
 # Those who hold idle connections learn of a restart before they use them.
 
@@ -244,11 +245,13 @@ wait_until 'the sessions have gone', sub { !$postgres->backends('prov_partner') 
 $r = create($nginx);
 is $r->status, 503, 'while the server refuses connections the answer is 503';
 is $r->code, 'database_unavailable', 'with the same code';
-like $nginx->log, qr/too many connections for role "prov_partner"/,
-    'the log has what the server said';
+wait_until 'the log has what the server said', sub {
+    $nginx->log =~ /too many connections for role "prov_partner"/
+};
+pass 'the log has what the server said';
 $postgres->sql('alter role prov_partner connection limit -1');
-$nginx->ready;
-is create($nginx)->status, 201, 'and once it takes them, all is well again';
+wait_until 'tenants are made', sub { create($nginx)->status == 201 };
+pass 'and once it takes them, all is well again';
 
 # Nobody listens, as seen through a relay.
 
@@ -263,8 +266,8 @@ cmp_ok time - $begun, '>=', 0.4, 'when nobody listens a request waits as well';
 is $r->status, 503, 'and then gets its 503';
 ok $r->header('Retry-After'), 'with Retry-After';
 $relay->pass;
-$behind->ready;
-is create($behind)->status, 201, 'when somebody listens again it is served';
+wait_until 'tenants are made', sub { create($behind)->status == 201 };
+pass 'when somebody listens again they are served';
 unlike $behind->log, qr/signal 1 \(SIGHUP\)/, 'nobody has reloaded anything';
 
 # Under load: several clients, so that several changes are in flight at any
@@ -284,7 +287,7 @@ sub client {
             my ($status, $code, $tenant) = (0, '', '');
 
             eval {
-                $connection ||= $nginx->connection;
+                $connection ||= $patient->connection;
                 $connection->send_request(POST => $TENANTS, keep => 1,
                     token => token(),
                     json  => { client_name => 'slow', email => $email });
@@ -297,7 +300,7 @@ sub client {
             push @made, [$email, $status, $code, $tenant];
             next unless $tenant;
 
-            my $r = $nginx->request(GET => "$TENANTS/$tenant",
+            my $r = $patient->request(GET => "$TENANTS/$tenant",
                 token => token(), timeout => 60);
             push @seen, $r->status . $r->code;
         }
@@ -373,6 +376,7 @@ is_deeply [grep { !/\A(?:200|503database_unavailable)\z/ } keys %reads], [],
     'what was made was read, or the database was away';
 is $postgres->value('select count(*) from (select from prov.tenants group by'
     . ' email having count(*) > 1) twice'), 0, 'no row is there twice';
-is_deeply [$nginx->workers], [$worker], 'and the worker is still the same';
+is_deeply [map { $_->workers } $nginx, $patient], \@workers,
+    'and the workers are still the same';
 
 done_testing;

@@ -133,7 +133,7 @@ lab_release($postgres);
 # The server does not move.
 
 $nginx->stop;
-$nginx = gateway_with('connections 2; queue 64 timeout=1500ms;'
+$nginx = gateway_with('connections 1; queue 64 timeout=1500ms;'
     . ' query_timeout 1s; connect_timeout 500ms;');
 $nginx->ready;
 my ($worker) = wait_until 'there is a worker', sub { ($nginx->workers)[0] };

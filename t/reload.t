@@ -15,8 +15,7 @@ use Provisioning::Test::Lab;
 my $postgres = postgres();
 my $lab = lab($postgres);
 my $nginx = nginx(postgres => $postgres, locations => $lab, workers => 2,
-    database => 'connections 2; queue 1024 timeout=1500ms; query_timeout 3s;'
-        . ' connect_timeout 1s;');
+    database => 'connections 2; queue 1024 timeout=60s; query_timeout 60s;');
 
 # what a server says whose client does not read its answer
 $postgres->allow(qr/FATAL:  connection to client lost/);

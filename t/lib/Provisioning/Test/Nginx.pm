@@ -304,6 +304,16 @@ sub start {
     $self->wait_until_it_listens or die "nginx does not start:\n"
         . substr($self->log, $said) . $self->read_file('output.log') . "\n";
 
+    # connections wait for workers that are still to come; tests ask for those
+    my $conf = $self->read_file('nginx.conf');
+    my ($workers) = $conf =~ /^\s*worker_processes (\d+);/m;
+    return $self if !$workers || $conf =~ /^\s*master_process off;/m;
+
+    Provisioning::Test::wait_until('the workers are started', sub {
+        my @all = substr($self->log, $said) =~ /: start worker process \d+$/mg;
+        @all >= $workers;
+    });
+
     return $self;
 }
 
@@ -364,8 +374,9 @@ sub workers {
 }
 
 
-# kill -HUP, until new workers serve; the pids of those that now leave.  Dies
-# when the configuration is refused; send HUP to pid() where that is wanted.
+# kill -HUP, until only new workers serve; the pids of the old ones, which have
+# been told to leave and accept nothing more.  Dies when the configuration is
+# refused; send HUP to pid() where that is wanted.
 
 sub reload {
     my ($self) = @_;
@@ -379,7 +390,8 @@ sub reload {
     Provisioning::Test::wait_until('new workers serve', sub {
         my $since = substr $self->log, $before;
         die "nginx refuses to reload:\n$since" if $since =~ /\[emerg\]/;
-        grep { !$old{$_} } $self->workers;
+        my @now = $self->workers;
+        @now && !grep { $old{$_} } @now;
     });
 
     return @old;

@@ -386,15 +386,20 @@ sub kill_backends {
 }
 
 
-# Stops time for the server, the connections that exist and those to come.
+# Stops time for the server, the connections that exist and those to come: who
+# starts its processes first, so that there are no more of them.
 
 sub freeze {
     my ($self) = @_;
 
-    my @pids = ($self->pid, $self->backends);
     $self->disconnect;
-    Provisioning::Test::halt(@pids);
-    $self->{frozen} = \@pids;
+    my $pid = $self->pid;
+    $self->{frozen} = [$pid];
+    Provisioning::Test::halt($pid);
+
+    my @children = Provisioning::Test::Process::children($pid);
+    push @{ $self->{frozen} }, @children;
+    Provisioning::Test::halt(@children);
 
     return;
 }

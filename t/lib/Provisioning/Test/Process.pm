@@ -169,6 +169,16 @@ sub state {
 }
 
 
+# What another process has started.
+
+sub children {
+    my ($pid) = @_;
+
+    open my $file, '<', "/proc/$pid/task/$pid/children" or return;
+    return split ' ', <$file> // '';
+}
+
+
 # For the end of the test, in whatever way it ends.
 
 sub end_all {

@@ -158,15 +158,18 @@ sub run {
 }
 
 
-# What a process does (R, S, T, …; proc(5)); undef where nobody can say.
+# What a process does (R, S, T, …; proc(5)) and who has started it; nothing
+# where nobody can say.
 
-sub state {
+sub about {
     my ($pid) = @_;
 
-    open my $file, '<', "/proc/$pid/stat" or return undef;
-    my $line = <$file> // return undef;
-    return $line =~ /.*\) (\S)/ ? $1 : undef;
+    open my $file, '<', "/proc/$pid/stat" or return;
+    return (<$file> // '') =~ /.*\) (\S) (\d+)/;
 }
+
+sub state { (&about)[0] }
+sub parent { (&about)[1] // 0 }
 
 
 # What another process has started.
@@ -174,8 +177,8 @@ sub state {
 sub children {
     my ($pid) = @_;
 
-    open my $file, '<', "/proc/$pid/task/$pid/children" or return;
-    return split ' ', <$file> // '';
+    opendir my $all, '/proc' or return;
+    return grep { parent($_) == $pid } grep { /^\d+$/ } readdir $all;
 }
 
 

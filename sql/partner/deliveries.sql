@@ -176,8 +176,8 @@ begin
         else array(select w.id from prov.webhook_endpoints w
                    where w.partner = owner) end;
 
-    page := prov.delivery_page(filter, queues, begins.moment, begins.id,
-        begins.size);
+    page := prov.delivery_page(owner, filter, queues, begins.moment,
+        begins.id, begins.size);
 
     items := array(
         select prov.delivery_json(j)::text

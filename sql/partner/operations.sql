@@ -211,7 +211,7 @@ begin
         update prov.jobs as j
         set state = 'cancelled', finished_at = now()
         from mine m
-        where j.id = m.id;
+        where j.id between m.id and m.id;
 
         free := found
             or not exists (select from prov.jobs j

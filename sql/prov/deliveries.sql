@@ -83,9 +83,9 @@ comment on function prov.delivery_whole(prov.jobs) is
 -- has more, the page ends at the newest that was not looked at, however few it
 -- has: so no filter costs more.
 
-create or replace function prov.delivery_page(filter jsonb, queues uuid[],
-        newest timestamptz, first uuid, size int, out ids uuid[],
-        out moment timestamptz, out id uuid)
+create or replace function prov.delivery_page(owner uuid, filter jsonb,
+        queues uuid[], newest timestamptz, first uuid, size int,
+        out ids uuid[], out moment timestamptz, out id uuid)
     language plpgsql stable
 as $$
 declare
@@ -121,7 +121,7 @@ begin
             cross join lateral (
                 select i.*
                 from prov.jobs i
-                where i.queue = q.queue
+                where i.queue = q.queue and i.partner = owner
                     and (i.created_at, i.id) <= (newest, first)
                     and i.created_at >= since and i.created_at < until
                 order by i.created_at desc, i.id desc
@@ -141,10 +141,11 @@ begin
 end
 $$;
 
-comment on function prov.delivery_page(jsonb, uuid[], timestamptz, uuid, int)
-    is 'The ids of at most size deliveries to these endpoints that match a '
-    'filter, newest first, and where the next page begins: null after the '
-    'last one.';
+comment on function prov.delivery_page(uuid, jsonb, uuid[], timestamptz, uuid,
+    int) is
+    'The ids of at most size deliveries to these endpoints of a partner''s that '
+    'match a filter, newest first, and where the next page begins: null after '
+    'the last one.';
 
 
 create or replace function prov.delivery_again(ids uuid[])
@@ -231,7 +232,7 @@ begin
     ), told as materialized (
         select j.event
         from prov.jobs j
-        where j.queue = w.id
+        where j.queue = w.id and j.partner = w.partner
             and j.created_at >= (select min(s.at) from seen s)
             and j.created_at <= (select max(s.at) from seen s)
     ), missed as materialized (

@@ -43,7 +43,8 @@ begin
     -- and a queue would never be looked through as far as that.
 
     -- What waits is what is not finished.  To ask for the state would lead to
-    -- the index of those that wait, and past all of them.
+    -- the index of those that wait, and past all of them.  An id is a range, as
+    -- that is looked up for each also where there are few jobs.
 
     with told as materialized (
         select t.*
@@ -123,7 +124,7 @@ begin
                 when 'lost' then least(j.lease_until, moment
                     + make_interval(secs => 5 * j.lapsed)) end
         from judged g
-        where j.id = g.id
+        where j.id between g.id and g.id
         returning j.id, g.kind, g.queue, g.verdict, g.ours, j.leased_at,
             g.log ->> 'status' as answer
     )

@@ -138,10 +138,11 @@ begin
                         order by i.due, i.id
                         limit 256) w
                     where w.leased or (doubtful or not w.suspect)
-                        and (w.tenant is null or not exists (
-                            select from prov.jobs e
+                        and (w.tenant is null or (
+                            select e.id from prov.jobs e
                             where e.tenant = w.tenant and e.queue = q.queue
-                                and e.seq < w.seq))
+                                and e.seq < w.seq
+                            order by e.seq limit 1) is null)
                     limit per_queue) r
                 where not r.leased
                 limit share) c
@@ -169,7 +170,7 @@ begin
                 lapsed = case when j.lease_worker is null then 0
                               else j.lapsed + 1 end
             from held h
-            where j.id = h.id and not h.spent
+            where j.id between h.id and h.id and not h.spent
             returning j.*
         )
         select l.id, l.kind, l.attempt, l.step,

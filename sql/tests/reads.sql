@@ -209,15 +209,15 @@ $$;
 -- What is called, with which arguments, and how much that may read: what it
 -- answers, or changes, and what its documentation allows a filter to look at.
 -- A function of a surface is called as the gateway does; another one by the
--- statement that is given.  Who asks for what is somebody else's is answered
--- 404, or nothing, and may have no more read for that, unless "others" says
--- how much.
+-- statement that is given.  Who has nearly nothing may have little read,
+-- whatever he asks for: what is somebody else's is answered 404, or nothing,
+-- and costs nobody more than that.
 
 create temporary table call (
     n int generated always as identity, function text, statement text,
     params jsonb default '{}', input jsonb, ctx jsonb default '{}',
     role text default 'prov_partner', answer text default '^2',
-    most int default 300, others int);
+    most int default 300);
 
 create function pg_temp.id(kind text, n int, name text default null)
     returns jsonb
@@ -364,16 +364,18 @@ from (
     select c.*, concat_ws(' ', c.function, c.statement,
         nullif(c.params, '{}'), c.input) as said
     from call c) s
-cross join lateral (select s.n, s.most, s.others, s.answer,
+cross join lateral (select s.n, s.most, s.answer,
     'at most ' || s.most || ': ' || left(regexp_replace(s.said, '\s+', ' ',
-        'g'), 150)) as c (n, most, others, answer, name)
+        'g'), 150)) as c (n, most, answer, name)
 cross join lateral (
     select string_agg(format('planned %s, for %s: %s, %s read: %s', f.planned,
         f.partner, f.status, f.rows_, f.tables), E'\n')
     from found f
     where f.n = c.n
-        and (f.rows_ > case f.partner when 'alpha' then c.most
-                else greatest(c.most, c.others) end
+        and (f.rows_ > case
+                when f.partner = 'beta' and s.function like 'partner.%'
+                    then least(c.most, 300)
+                else c.most end
              or f.partner = 'alpha' and f.status ~ c.answer is not true)
 ) as f (wrong)
 order by c.n;

@@ -14,7 +14,7 @@
 
 
 /* the newest of sql/migrations that this release needs */
-#define PROV_REQUEST_SCHEMA  14
+#define PROV_REQUEST_SCHEMA  15
 
 
 static ngx_int_t prov_service_call(ngx_conf_t *cf,

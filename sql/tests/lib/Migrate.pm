@@ -19,6 +19,7 @@ sub run {
     subtest 'a new migration' => \&addition;
     subtest 'an audit from before it was chained' => \&chained;
     subtest 'tenants that are there' => \&counted;
+    subtest 'an index that was not finished' => \&unfinished;
     subtest 'what it refuses' => \&refusals;
     subtest 'databases it does not fit' => \&misfits;
 }
@@ -246,6 +247,38 @@ SQL
     is $counts->(), '5 5 2', 'also when they change';
     is eval { $make->(6, 6) }, undef, 'up to the quota';
     is $counts->(), '5 5 2', 'and no further';
+}
+
+# What is made beside the traffic can be stopped half-way: an index that is
+# there, that every change pays for, and that no plan has.
+
+sub unfinished {
+    my $db = $cluster->database('unfinished');
+    my $sql = copy();
+
+    for my $name (glob "$sql/migrations/*.sql") {
+        unlink $name if $name =~ m{/(\d+)_} && $1 > 14;
+    }
+    my ($code, $out) = migrate($sql, $db);
+    is $code, 0, 'a schema with other indexes' or diag $out;
+
+    my $dbh = $cluster->connect('postgres', $db);
+    $dbh->do('create index audit_about_tenant on prov.audit (tenant)');
+    $dbh->do('update pg_index set indisvalid = false '
+        . "where indexrelid = 'prov.audit_about_tenant'::regclass");
+
+    ($code, $out) = migrate('sql', $db);
+    is $code, 0, 'is brought up to date' or diag $out;
+    is value($db, "select string_agg(x.relname, ' ' order by x.relname) "
+        . 'from pg_index i join pg_class x on x.oid = i.indexrelid '
+        . "where x.relname ~ '^(audit|jobs)_' and i.indisvalid "
+        . 'and pg_get_indexdef(x.oid, 2, false) = \'partner\''),
+        'audit_about_tenant jobs_of_partner', 'the indexes are as they must be';
+    is value($db, "select coalesce(to_regclass('prov.audit_of_tenant'), "
+        . "to_regclass('prov.jobs_newest_first'))"), undef,
+        'and have taken the place of others';
+    is value($db, 'select count(*) from pg_index where not indisvalid'), 0,
+        'of what was not finished nothing is left';
 }
 
 sub refusals {

@@ -1,0 +1,35 @@
+-- migrate: outside a transaction
+
+-- What is found by an id that a caller may only know of, and which may be
+-- somebody else's, is found by its partner, too: row-level security leaves out
+-- what the index has given, one row after the other, and nothing bounded that.
+--
+-- These tables grow with every change, so their indexes are made beside the
+-- traffic.  That waits for transactions that are older, and nobody for it.
+
+set lock_timeout = 0;
+
+-- what an earlier run could not finish
+
+select format('drop index concurrently %s', i.indexrelid::regclass)
+from pg_catalog.pg_index i
+where not i.indisvalid
+    and i.indexrelid in (to_regclass('prov.audit_about_tenant'),
+        to_regclass('prov.jobs_of_partner')) \gexec
+
+create index concurrently if not exists audit_about_tenant on prov.audit
+    (tenant, partner, at, mutation)
+    where tenant is not null;
+create index concurrently if not exists jobs_of_partner on prov.jobs
+    (queue, partner, created_at, id);
+
+drop index concurrently if exists prov.audit_of_tenant;
+drop index concurrently if exists prov.jobs_newest_first;
+
+set lock_timeout = '5s';
+
+
+-- has a parameter more
+
+drop function if exists prov.delivery_page(jsonb, uuid[], timestamptz, uuid,
+    int);

@@ -33,3 +33,29 @@ set lock_timeout = '5s';
 
 drop function if exists prov.delivery_page(jsonb, uuid[], timestamptz, uuid,
     int);
+
+
+-- One partner after the other, each found by its id: a plan for all of them
+-- that was made while partners were few had read every one of them since.
+
+create or replace function prov.tenants_discounted()
+    returns trigger
+    language plpgsql
+as $$
+declare
+    owner uuid;
+begin
+    for owner in
+        select distinct g.partner from gone g order by g.partner
+    loop
+        perform from prov.partners p where p.id = owner for key share;
+
+        update prov.quotas as q
+        set tenants = q.tenants
+            - (select count(*) from gone g where g.partner = owner)
+        where q.id = owner;
+    end loop;
+
+    return null;
+end
+$$;

@@ -169,4 +169,25 @@ is post('threads', "$base/count", $large)->body, '{"n" : 1000}',
     $client->close;
 }
 
+
+# The worker is told to leave
+
+{
+    my $connection = $nginx{threads}->connection;
+    my ($head, $body) = split /(?<=\r\n\r\n)/,
+        $connection->compose(POST => "$base/count", token => $token,
+            headers => [@type, Expect => '100-continue'], body => $large), 2;
+
+    $connection->write($head);
+    is $connection->read_response(interim => 1)->status, 100,
+        'a worker waits for a body';
+    my ($worker) = $nginx{threads}->reload;
+    $connection->write($body);
+    my $r = $connection->read_response;
+    is $r && $r->body, '{"n" : 1000}',
+        'it leaves when a thread has looked at it, and not before';
+    wait_until 'it has left', sub { !kill 0, $worker };
+    $connection->close;
+}
+
 done_testing;

@@ -413,6 +413,23 @@ is_deeply [map { $asking[$_]->read_response->status } 10 .. 19],
 $nginx->configure($server->($second));
 my @leaving = $nginx->reload;
 wait_until 'the old workers are gone', sub { !grep { kill 0, $_ } @leaving };
+
+# of a worker that does nothing else
+
+my $last = $nginx->connection;
+my ($head, $form) = split /(?<=\r\n\r\n)/,
+    $last->compose(POST => $where, body => form(%{ client($paused) }),
+        headers => ['Content-Type' => 'application/x-www-form-urlencoded',
+                    Expect => '100-continue']), 2;
+$last->write($head);
+is $last->read_response(interim => 1)->status, 100, 'a worker waits for a form';
+@leaving = $nginx->reload;
+$last->write($form);
+$r = $last->read_response;
+is $r && $r->status, 200, 'it leaves when the token is signed, and not before';
+$last->close;
+wait_until 'it is gone', sub { !kill 0, $leaving[0] };
+
 is with($old, '/v2/tenants')->code, 'token_unsupported_algorithm',
     'without the old key its tokens are refused';
 

@@ -101,7 +101,6 @@ prov_oauth_request(ngx_http_request_t *r)
 
     cln->handler = prov_oauth_cleanup;
 
-    oauth->request = r;
     oauth->signer = prov_handler_signer(ctx->conf);
     ctx->handling = oauth;
 

@@ -23,7 +23,6 @@ typedef struct {
 
 
 typedef struct {
-    ngx_http_request_t    *request;
     prov_auth_signer_t    *signer;
     prov_oauth_form_t      form;
     ngx_str_t              scopes[PROV_AUTH_MAX_ROLES];

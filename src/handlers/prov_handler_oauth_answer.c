@@ -6,10 +6,6 @@
 
 #include "handlers/prov_handler_oauth.h"
 
-#if (NGX_THREADS)
-#include <ngx_thread_pool.h>
-#endif
-
 
 static ngx_int_t prov_oauth_answer(ngx_http_request_t *r,
     prov_oauth_t *oauth);
@@ -18,9 +14,8 @@ static ngx_int_t prov_oauth_send(ngx_http_request_t *r, ngx_uint_t status,
 
 #if (NGX_THREADS)
 static ngx_int_t prov_oauth_post(ngx_http_request_t *r, prov_oauth_t *oauth);
-static void prov_oauth_thread(void *data, ngx_log_t *log);
-static void prov_oauth_done(ngx_event_t *ev);
-static void prov_oauth_wait(ngx_http_request_t *r);
+static void prov_oauth_work(void *data);
+static void prov_oauth_signed(ngx_http_request_t *r);
 #endif
 
 
@@ -179,48 +174,32 @@ prov_oauth_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *body)
 static ngx_int_t
 prov_oauth_post(ngx_http_request_t *r, prov_oauth_t *oauth)
 {
-    ngx_thread_task_t   *task;
+    ngx_int_t            rc;
     prov_request_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_provisioning_module);
 
-    task = ngx_thread_task_alloc(r->pool, 0);
-    if (task == NULL) {
+    rc = prov_request_task(r, ctx->conf->service->threads, prov_oauth_work,
+                           oauth, prov_oauth_signed);
+
+    if (rc != NGX_BUSY) {
+        return rc;
+    }
+
+    if (prov_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "overloaded",
+                     "Too many requests are waiting for a thread; nothing "
+                     "was done.")
+        == NGX_ERROR)
+    {
         return NGX_ERROR;
     }
 
-    task->ctx = oauth;
-    task->handler = prov_oauth_thread;
-    task->event.data = oauth;
-    task->event.handler = prov_oauth_done;
-    task->event.log = r->connection->log;
-
-    if (ngx_thread_task_post(ctx->conf->service->threads, task) != NGX_OK) {
-        /* the thread pool's queue is full, and has said so in the log */
-
-        if (prov_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "overloaded",
-                         "Too many requests are waiting for a thread; "
-                         "nothing was done.")
-            == NGX_ERROR)
-        {
-            return NGX_ERROR;
-        }
-
-        return prov_problem_retry(r, 1);
-    }
-
-    /* the request may be terminated from now on, but not freed */
-
-    r->main->blocked++;
-    r->aio = 1;
-    r->write_event_handler = prov_oauth_wait;
-
-    return NGX_AGAIN;
+    return prov_problem_retry(r, 1);
 }
 
 
 static void
-prov_oauth_thread(void *data, ngx_log_t *log)
+prov_oauth_work(void *data)
 {
     prov_oauth_t *oauth = data;
 
@@ -229,42 +208,16 @@ prov_oauth_thread(void *data, ngx_log_t *log)
 
 
 static void
-prov_oauth_done(ngx_event_t *ev)
+prov_oauth_signed(ngx_http_request_t *r)
 {
-    prov_oauth_t        *oauth;
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
+    ngx_int_t            rc;
+    prov_request_ctx_t  *ctx;
 
-    oauth = ev->data;
-    r = oauth->request;
-    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_provisioning_module);
 
-    ngx_http_set_log_request(c->log, r);
+    rc = prov_oauth_answer(r, ctx->handling);
 
-    r->main->blocked--;
-    r->aio = 0;
-
-    if (r->write_event_handler != prov_oauth_wait) {
-        /* terminated meanwhile; its handler goes on with that */
-        c->write->handler(c->write);
-        return;
-    }
-
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    ngx_http_finalize_request(r,
-                              prov_problem_final(r,
-                                                 prov_oauth_answer(r, oauth)));
-
-    ngx_http_run_posted_requests(c);
-}
-
-
-/* its address says that nobody has terminated the request */
-
-static void
-prov_oauth_wait(ngx_http_request_t *r)
-{
+    ngx_http_finalize_request(r, prov_problem_final(r, rc));
 }
 
 #endif

@@ -422,6 +422,17 @@ ngx_uint_t prov_request_result_open(prov_request_ctx_t *ctx,
 ngx_int_t prov_request_result(ngx_http_request_t *r, prov_request_ctx_t *ctx,
     PGresult *result);
 
+/*
+ * prov_request_task.c: work, done by a thread.  NGX_AGAIN: resume is called
+ * when it is, unless the request has been terminated; NGX_BUSY: no thread has
+ * time; NGX_ERROR: no memory.
+ */
+#if (NGX_THREADS)
+ngx_int_t prov_request_task(ngx_http_request_t *r, void *threads,
+    void (*work)(void *data), void *data,
+    void (*resume)(ngx_http_request_t *r));
+#endif
+
 /* prov_request_check.c: is it what the operation takes? */
 
 struct prov_request_check_s {
@@ -437,7 +448,6 @@ struct prov_request_check_s {
     prov_json_error_t           err;       /* code 0: it is JSON */
     prov_schema_report_t        report;
 
-    ngx_http_request_t         *request;   /* while a thread has it */
     ngx_pool_t                 *pool;
     json_t                     *json;      /* what it says, for as long as
                                               the pool; with "keep" only */

@@ -9,10 +9,6 @@
 
 #include "request/prov_request.h"
 
-#if (NGX_THREADS)
-#include <ngx_thread_pool.h>
-#endif
-
 
 /* bytes that are parsed and validated in well under a millisecond */
 #define PROV_REQUEST_CHECK_SMALL  8192
@@ -25,13 +21,10 @@ static ngx_int_t prov_request_check_post(ngx_http_request_t *r,
     prov_request_check_t *check);
 static ngx_pool_t *prov_request_check_pool(ngx_http_request_t *r);
 static void prov_request_check_destroy(void *data);
-static void prov_request_check_thread(void *data, ngx_log_t *log);
-static void prov_request_check_done(ngx_event_t *ev);
-static void prov_request_check_wait(ngx_http_request_t *r);
 #endif
 
 
-static void prov_request_check_run(prov_request_check_t *check);
+static void prov_request_check_run(void *data);
 
 
 /*
@@ -74,8 +67,10 @@ prov_request_check_later(prov_request_check_t *check)
 /* in any thread */
 
 static void
-prov_request_check_run(prov_request_check_t *check)
+prov_request_check_run(void *data)
 {
+    prov_request_check_t *check = data;
+
     json_t  *json;
 
     check->rc = prov_request_check_read(check);
@@ -172,39 +167,22 @@ prov_request_check_read(prov_request_check_t *check)
 static ngx_int_t
 prov_request_check_post(ngx_http_request_t *r, prov_request_check_t *check)
 {
-    ngx_thread_task_t  *task;
-
-    task = ngx_thread_task_alloc(r->pool, 0);
-    if (task == NULL) {
-        return NGX_ERROR;
-    }
+    ngx_int_t  rc;
 
     check->pool = prov_request_check_pool(r);
     if (check->pool == NULL) {
         return NGX_ERROR;
     }
 
-    check->request = r;
+    rc = prov_request_task(r, check->threads, prov_request_check_run, check,
+                           check->resume);
 
-    task->ctx = check;
-    task->handler = prov_request_check_thread;
-    task->event.data = check;
-    task->event.handler = prov_request_check_done;
-    task->event.log = r->connection->log;
-
-    if (ngx_thread_task_post(check->threads, task) != NGX_OK) {
-        /* the thread pool's queue is full, and has said so in the log */
+    if (rc == NGX_BUSY) {
         check->rc = NGX_BUSY;
         return NGX_OK;
     }
 
-    /* the request may be terminated from now on, but not freed */
-
-    r->main->blocked++;
-    r->aio = 1;
-    r->write_event_handler = prov_request_check_wait;
-
-    return NGX_AGAIN;
+    return rc;
 }
 
 
@@ -237,51 +215,6 @@ static void
 prov_request_check_destroy(void *data)
 {
     ngx_destroy_pool(data);
-}
-
-
-static void
-prov_request_check_thread(void *data, ngx_log_t *log)
-{
-    prov_request_check_run(data);
-}
-
-
-static void
-prov_request_check_done(ngx_event_t *ev)
-{
-    ngx_connection_t      *c;
-    ngx_http_request_t    *r;
-    prov_request_check_t  *check;
-
-    check = ev->data;
-    r = check->request;
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    r->main->blocked--;
-    r->aio = 0;
-
-    if (r->write_event_handler != prov_request_check_wait) {
-        /* terminated meanwhile; its handler goes on with that */
-        c->write->handler(c->write);
-        return;
-    }
-
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    check->resume(r);
-
-    ngx_http_run_posted_requests(c);
-}
-
-
-/* its address says that nobody has terminated the request */
-
-static void
-prov_request_check_wait(ngx_http_request_t *r)
-{
 }
 
 #endif

@@ -175,4 +175,16 @@ $nginx->reload;
 wait_until 'a worker that leaves sends what it has', sub {
     grep { $_->{operation} eq 'tenant_replace' } attempts() };
 
+# But it does not stay until it is time.
+
+$nginx->configure(http => 'provisioning_audit_attempts interval=1h;');
+@old = $nginx->reload;
+wait_until 'the old worker has left', sub { !grep { kill 0, $_ } @old };
+$nginx->request(DELETE => "$API/tenants/$id", token => $token);
+@old = $nginx->reload;
+wait_until 'a worker does not wait for the end of an interval', sub {
+    !grep { kill 0, $_ } @old };
+is scalar(grep { $_->{operation} eq 'tenant_delete' } attempts()), 1,
+    'to send what it has and leave';
+
 done_testing;

@@ -10,6 +10,10 @@
 #include "base/prov_conf.h"
 
 
+/* ms after which it is noticed that the worker is to end */
+#define PROV_ATTEMPTS_TICK  500
+
+
 /* a worker's, for one service */
 
 typedef struct {
@@ -19,6 +23,7 @@ typedef struct {
     ngx_uint_t               dropped;      /* since the last batch */
     ngx_uint_t               sent;         /* in the batch on its way */
     ngx_msec_t               flushed;      /* when the last batch was sent */
+    ngx_msec_t               due;          /* the next one, if there is any */
     u_char                  *text;         /* of that batch, or NULL */
     prov_db_query_t         *query;
     ngx_event_t              timer;
@@ -34,6 +39,8 @@ static ngx_msec_t        prov_attempts_interval;
 
 
 static void prov_attempts_add(prov_attempts_t *list, prov_attempt_t *attempt);
+static void prov_attempts_wait(prov_attempts_t *list);
+static void prov_attempts_arm(prov_attempts_t *list);
 static void prov_attempts_timer(ngx_event_t *ev);
 static void prov_attempts_flush(prov_attempts_t *list);
 static void prov_attempts_answered(prov_db_query_t *q);
@@ -232,7 +239,7 @@ prov_attempts_add(prov_attempts_t *list, prov_attempt_t *attempt)
     }
 
     if (!list->timer.timer_set) {
-        ngx_add_timer(&list->timer, prov_attempts_interval);
+        prov_attempts_wait(list);
     }
 
     if (list->n == prov_attempts_most) {
@@ -251,15 +258,46 @@ prov_attempts_add(prov_attempts_t *list, prov_attempt_t *attempt)
 
 
 static void
+prov_attempts_wait(prov_attempts_t *list)
+{
+    list->due = ngx_current_msec + prov_attempts_interval;
+
+    prov_attempts_arm(list);
+}
+
+
+static void
+prov_attempts_arm(prov_attempts_t *list)
+{
+    ngx_msec_int_t  left;
+
+    left = (ngx_msec_int_t) (list->due - ngx_current_msec);
+    left = ngx_max(left, 1);
+
+    ngx_add_timer(&list->timer, (ngx_msec_t) ngx_min(left,
+                                                     PROV_ATTEMPTS_TICK));
+}
+
+
+/* A worker that leaves waits for this timer, and not for the interval. */
+
+static void
 prov_attempts_timer(ngx_event_t *ev)
 {
     prov_attempts_t  *list;
 
     list = ev->data;
 
+    if (!ngx_exiting
+        && (ngx_msec_int_t) (list->due - ngx_current_msec) > 0)
+    {
+        prov_attempts_arm(list);
+        return;
+    }
+
     if (list->query) {
         /* the last batch is still on its way */
-        ngx_add_timer(&list->timer, prov_attempts_interval);
+        prov_attempts_wait(list);
         return;
     }
 
@@ -353,7 +391,7 @@ prov_attempts_answered(prov_db_query_t *q)
         list->dropped += list->sent;
 
         if (!list->timer.timer_set && !ngx_exiting) {
-            ngx_add_timer(&list->timer, prov_attempts_interval);
+            prov_attempts_wait(list);
         }
     }
 

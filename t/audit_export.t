@@ -62,8 +62,8 @@ SQL
     });
 my (undef, $nginx) = gateway(postgres => $postgres,
     locations => $api->location,
-    database => 'connections 2; queue 64 timeout=1s;',
-    api => 'send_timeout 60s; sendfile off;');
+    database => 'connections 2; queue 64 timeout=20s;',
+    api => 'send_timeout 10m; sendfile off;');
 my $export = '/api/provisioning/audit/export';
 my $token = token();
 

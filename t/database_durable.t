@@ -105,14 +105,27 @@ sub load {
 
 my @loads = map { load() } 1 .. 3;
 
+# Until so many more are made, and a moment longer: it may be in any state.
+
+sub going_on {
+    my $count = "select count(*) from prov.tenants where email like 'durable-%'";
+    my $before = $postgres->value($count);
+
+    wait_until 'tenants are made', sub {
+        $postgres->value($count) >= $before + 48
+    };
+    sleep rand 0.3;
+    return;
+}
+
 for my $kill (1 .. $kills) {
-    sleep 0.2 + rand 0.5;
+    going_on();
     $postgres->crash;
     $postgres->start;
     recovered();
 }
 
-sleep 0.5;
+going_on();
 
 my %answers = map { %{ $_->finish } } @loads;
 my %there = map { $_->{email} => 1 } @{ $postgres->sql(

@@ -74,20 +74,20 @@ is_deeply [grep { !$_->{id} } grep { $_->{type} } said()], [],
 
 $nginx->reload;
 create() for 1 .. 3;
-wait_until('events after the reload', sub { heard() == @made }, 30);
+wait_until('events after the reload', sub { heard() == @made });
 is_deeply [heard()], \@made, 'over a reload it misses nothing';
 wait_until('the client to come again', sub {
-    2 == grep { $_->{open} } said();
-}, 30);
+    2 <= grep { $_->{open} } said();
+});
 pass 'and came again';
-is scalar(grep { ($_->{type} // '') eq 'stream.closed' } said()), 1,
+ok +(grep { ($_->{type} // '') eq 'stream.closed' } said()),
     'it was told of it';
 
 $nginx->allow(qr/exited on signal 9/);
 kill 9, $nginx->workers;
 $nginx->ready;
 create() for 1 .. 3;
-wait_until('events after a crash', sub { heard() == @made }, 30);
+wait_until('events after a crash', sub { heard() == @made });
 is_deeply [heard()], \@made, 'over the death of all workers, too';
 
 print {$in} "\n";

@@ -81,7 +81,7 @@ $_->close for @streams;
 wait_until('all to have left', sub {
     my $gone = () = $nginx->read_file('error.log') =~ /closed connection/g;
     return $gone >= $MANY;
-}, 60);
+});
 
 @streams = map { listen_to($nginx, '', token => $token) } 1 .. $MANY;
 $_->block for @streams;

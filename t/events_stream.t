@@ -15,7 +15,6 @@ my ($postgres, $nginx) = gateway(issuer => 'leeway 0s;',
     http => jobs_database('heartbeat=300ms retry=2s interval=200ms')
         . 'gzip on; gzip_min_length 0; gzip_types text/event-stream;');
 my $API = '/api/provisioning';
-my $n = 0;
 
 sub create {
     my ($name, %o) = @_;
@@ -176,7 +175,10 @@ is listen_to($nginx, '/x', headers => { Accept => 'text/event-stream' })
 
 # --- how long ----------------------------------------------------------------
 
-my $short = listen_to($nginx, '', token => token(exp => time + 2));
+my $short = wait_until 'a stream begins before its token ends', sub {
+    my $stream = listen_to($nginx, '', token => token(exp => time + 2));
+    $stream->status == 200 && $stream;
+};
 my $end = $short->event;
 is_deeply [@$end{qw(event id)}, $end->{json}{code}],
     ['stream.closed', undef, 'token_expired'],
@@ -231,7 +233,8 @@ $old->close;
 
 my $curl = background(sub {
     open my $out, '-|', 'curl', '--silent', '--no-buffer',
-        '--http2-prior-knowledge', '--max-time', 60, '-H',
+        '--http2-prior-knowledge', '--max-time',
+        $Provisioning::Test::patience, '-H',
         'Accept: text/event-stream', '-H', 'Authorization: Bearer ' . token(),
         'http://127.0.0.1:' . $nginx->h2_port . "$API/events"
         or die "curl: $!";
@@ -242,8 +245,8 @@ my $curl = background(sub {
     return $text;
 });
 
-wait_until('a second listener', sub { $n++; create('Nine'); $n > 8 });
-like $curl->finish(30), qr/event: tenant\.created\ndata: \{.*Nine.*\}\n\n/,
+wait_until('a second listener', sub { create('Nine'); !$curl->under_way });
+like $curl->finish, qr/event: tenant\.created\ndata: \{.*Nine.*\}\n\n/,
     'HTTP/2 will do';
 
 done_testing;

@@ -96,14 +96,17 @@ $postgres->sql('drop trigger broken on prov.tenants');
 
 # a lock that others wait for, longer than they may
 
-my $narrow = nginx(postgres => $postgres, database => 'connections 1 '
-    . 'pipeline=1; queue 1 timeout=500ms; query_timeout 60s;');
+$postgres->lock_timeout('60s');
+my ($narrow, $brief) = map { nginx(postgres => $postgres, database =>
+    "connections 1 pipeline=1; queue 1 timeout=$_; query_timeout 60s;") }
+    '60s', '500ms';
 my $hasty = nginx(postgres => $postgres,
     database => 'connections 1; query_timeout 500ms;');
-$_->ready for $narrow, $hasty;
+$_->ready for $narrow, $brief, $hasty;
 
 sub asking {
-    my $connection = $narrow->connection;
+    my ($nginx) = @_;
+    my $connection = $nginx->connection;
     $connection->send_request(GET => "$TENANTS/$ID", token => token());
     return sub { $connection->read_response(timeout => 60) };
 }
@@ -114,16 +117,25 @@ $postgres->sql('lock table prov.tenants in access exclusive mode');
 
 is_example 'Timeout query', ask(GET => "$TENANTS/$ID", nginx => $hasty);
 
-my $runs = asking();
-wait_until 'one runs', sub { $postgres->value('select count(*) from pg_locks'
-    . ' where not granted') };
-my $waits = asking();
+sub run {
+    my ($nginx) = @_;
+    my $locks = 'select count(*) from pg_locks where not granted';
+    my $before = $postgres->value($locks);
+    my $runs = asking($nginx);
+    wait_until 'one runs', sub { $postgres->value($locks) > $before };
+    return $runs;
+}
+
+wait_until 'the lock is waited for by nobody', sub { !$postgres->waiting };
+my @run = run($narrow);
+my $waits = asking($narrow);
 $narrow->request(GET => '/health/live') for 1 .. 3;
 is_example 'Unavailable overloaded',
     ask(GET => "$TENANTS/$ID", nginx => $narrow);
-is_example 'Timeout queue', $waits->();
+push @run, run($brief);
+is_example 'Timeout queue', asking($brief)->();
 $postgres->sql('rollback');
-$runs->();
+$_->() for @run, $waits;
 
 # a reply that is lost, and nobody to be asked what became of it
 

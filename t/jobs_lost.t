@@ -37,8 +37,9 @@ my $receiver = receiver(sub {
     my ($c, $request) = @_;
 
     if ($request->{path} eq '/deadly') {
-        wait_until 'the slow ones are under way', sub { glob "$flags/slow.*" }, 2
-            unless glob "$flags/deadly.*";
+        wait_until 'the slow ones are under way', sub {
+            () = glob "$flags/slow.*"
+        } unless glob "$flags/deadly.*";
         open my $flag, '>', "$flags/deadly.$$" or die $!;
         kill 'KILL', worker();
         $c->stall;
@@ -57,7 +58,7 @@ $postgres->sql("alter role prov_worker set prov.retry_scale = '0.00001'");
 jobs_lab($postgres);
 
 my %jobs = (poll_interval => '100ms', lease => '30s',
-    outbound => 'timeout 5s; plain_http on; allow_network 127.0.0.0/8;'
+    outbound => 'timeout 20s; plain_http on; allow_network 127.0.0.0/8;'
         . ' breaker off;');
 my $block = jobs_block(%jobs);
 my $nginx = nginx(postgres => $postgres, workers => 1, http => $block);
@@ -114,7 +115,7 @@ for my $n (1 .. 5) {
     wait_until "death $n", sub {
         my @deaths = glob "$flags/deadly.*";
         @deaths == $n;
-    }, 30;
+    };
 
     # nobody has to wait for the leases' ends
     $postgres->sql('update prov.jobs set lease_until = clock_timestamp()'
@@ -122,7 +123,7 @@ for my $n (1 .. 5) {
         [$deadly, @slow]);
 }
 
-wait_until 'it has ended', sub { job($deadly)->{state} ne 'waiting' }, 30;
+wait_until 'it has ended', sub { job($deadly)->{state} ne 'waiting' };
 my $job = job($deadly);
 is $job->{state}, 'failed', 'a job that kills whoever does it ends';
 is scalar(() = glob "$flags/deadly.*"), 5, 'after five deaths';
@@ -136,7 +137,7 @@ like $nginx->log, qr/\[error\].*the job $job->{id} of kind "webhook" is given up
 
 wait_until 'the others are done', sub {
     !grep { job($_)->{state} eq 'waiting' } @slow
-}, 60;
+};
 is_deeply [map { job($_)->{state} } @slow], [('done') x 6],
     'what was under way with it is done';
 my ($most) = sort { $b <=> $a } map { job($_)->{attempt} } @slow;
@@ -223,7 +224,7 @@ $postgres->sql(q{update prov.webhook_endpoints
 tenant();
 wait_until 'they have ended', sub {
     !grep { job($_)->{state} eq 'waiting' } @sealed
-}, 60;
+};
 
 is_deeply [map { job($_)->{state} } @sealed], [('failed') x 10],
     'jobs that nobody can unseal end like other failures';

@@ -48,7 +48,7 @@ END
 
 my $nginx = nginx(postgres => $postgres, workers => 1,
     http => jobs_block(poll_interval => '1h', lease => '40s', per_queue => 8,
-        outbound => 'timeout 5s; plain_http on; allow_network 127.0.0.0/8;'));
+        outbound => 'timeout 20s; plain_http on; allow_network 127.0.0.0/8;'));
 $nginx->ready;
 
 my @good = map { endpoint("/good/$_") } 1 .. 20;
@@ -141,7 +141,7 @@ for my $state ('XX000', '42501', '0A000') {
         . ' by created_at limit 1', $bad);
     wait_until 'it is given up', sub {
         $nginx->log =~ /\[error\].*the report of job $job of kind "webhook" is given up/
-    }, 40;
+    };
     pass 'it is given up after some times, and the log names the job';
     is scalar(() = $nginx->log =~ /refused the report of job $job/g), 5,
         'which were five';
@@ -152,7 +152,7 @@ continue { cured($bad) }
 
 $bad = poisoned('stripped', 'job_attempts', 'XX001');
 tenant();
-wait_until 'it is taken', sub { state($bad) eq 'done 1' }, 40;
+wait_until 'it is taken', sub { state($bad) eq 'done 1' };
 is attempts($bad), 0, 'the last times are without what was answered';
 cured($bad);
 
@@ -164,10 +164,10 @@ tenant();
 wait_until 'the others are reported', sub { !waiting($bad) };
 wait_until 'it is told again and again', sub {
     4 <= (() = $nginx->log =~ /refused the report of job @{[id($bad)]}/g)
-}, 40;
+};
 is state($bad), 'waiting 1', 'one that somebody is in the way of is kept';
 $postgres->sql('delete from lab.faults');
-wait_until 'it is taken', sub { state($bad) eq 'done 1' }, 40;
+wait_until 'it is taken', sub { state($bad) eq 'done 1' };
 is attempts($bad), 1, 'until nobody is, with all that was answered';
 unlike $nginx->log, qr/the report of job @{[id($bad)]} .*given up/,
     'and is not given up';
@@ -182,8 +182,7 @@ wait_until 'it is told', sub { $nginx->log =~ /could not be told about jobs/ };
 unlike $nginx->log, qr/refused the report of job @{[id($bad)]}/,
     'a disk that is full is no report\'s fault';
 $postgres->sql('delete from lab.faults');
-wait_until 'all are reported', sub { !waiting($good[0]) && state($bad) eq 'done 1' },
-    30;
+wait_until 'all are reported', sub { !waiting($good[0]) && state($bad) eq 'done 1' };
 is attempts($bad), 1, 'and all of them are told again';
 
 ok $nginx->stop, 'the worker leaves';

@@ -404,7 +404,7 @@ my @jobs = map { background(sub {
     my %seen;
     my $last = '';
 
-    while ($go_on->()) {
+    while ($go_on->() || $last ne 'partner_unknown') {
         my $from = time;
         $r = tenant('busy');
         $last = $r->code || $r->status;
@@ -477,7 +477,7 @@ my $used = sub { $postgres->value('select last_used_at from prov.api_keys
     where id = ?', $watch) };
 my $noted = wait_until 'the use of a key is noted', $used;
 $postgres->sql(q{update prov.api_keys set last_used_at = last_used_at
-    - interval '50 seconds' where id = ?}, $watch);
+    - interval '20 seconds' where id = ?}, $watch);
 $noted = $used->();
 for (1 .. 3) {
     with_key($reads, GET => $partners);

@@ -68,7 +68,7 @@ my ($nginx) = nginx(postgres => $postgres, start => 0, http => <<"END"
         provisioning_audit_attempts buffer=256 interval=100ms;
         $operator{http}
 END
-    . jobs_block(poll_interval => '100ms', outbound => 'timeout 2s;'
+    . jobs_block(poll_interval => '100ms', lease => '40s', outbound => 'timeout 30s;'
         . ' plain_http on; allow_network 127.0.0.0/8; breaker off;'),
     locations => <<"END");
         location /v2/ {

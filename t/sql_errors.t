@@ -112,7 +112,7 @@ my (undef, $nginx) = gateway(postgres => $postgres,
     provisioning_database strict {
         server %%DATABASE%%;
         conninfo "dbname=provisioning user=prov_partner
-                  options='-c statement_timeout=300ms'";
+                  options='-c statement_timeout=3s'";
         connections 1;
         query_timeout 20s;
     }

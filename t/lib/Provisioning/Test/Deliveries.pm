@@ -13,7 +13,7 @@ package Provisioning::Test::Deliveries;
 #
 #     answer     204, at once
 #     slow       204, after 100 ms
-#     late       204, after a second
+#     late       204, when $receivers->open_gate has been called
 #     hang       reads, and never says anything
 #     error      500 the first time for each webhook-id, then 204
 #     close      closes the connection the first time, then 204
@@ -36,7 +36,7 @@ use Provisioning::Test::Process;
 our @EXPORT = qw(receivers);
 
 my $made = 0;
-my %pause = (slow => 0.1, late => 1);
+my %pause = (slow => 0.1);
 
 
 sub receivers {
@@ -59,7 +59,7 @@ sub receivers {
             $SIG{PIPE} = 'IGNORE';
             open my $out, '>>:raw', $self->{file} or die "$self->{file}: $!";
             $out->autoflush(1);
-            serve(\%behaviour, \%listening, $out);
+            serve(\%behaviour, \%listening, $out, "$self->{file}.gate");
         });
 
     return $self;
@@ -67,6 +67,13 @@ sub receivers {
 
 
 sub url { return "http://127.0.0.1:$_[0]{port}{$_[1]}/$_[1]" }
+
+
+sub open_gate {
+    my ($self) = @_;
+    open my $gate, '>', "$self->{file}.gate" or die "$self->{file}.gate: $!";
+    return;
+}
 
 
 sub stop {
@@ -109,10 +116,10 @@ sub count {
 # --- the process -------------------------------------------------------------
 
 sub serve {
-    my ($behaviour, $listening, $out) = @_;
+    my ($behaviour, $listening, $out, $gate) = @_;
 
     my $poll = IO::Poll->new;
-    my (%name, %client, @later, %seen);
+    my (%name, %client, @later, @late, %seen);
 
     for my $name (keys %$listening) {
         $name{ fileno $listening->{$name} } = $name;
@@ -120,7 +127,11 @@ sub serve {
     }
 
     while (1) {
-        $poll->poll(@later ? 0.01 : 1);
+        $poll->poll(@later || @late ? 0.01 : 1);
+
+        if (@late && -e $gate) {
+            answer($_->[0], 204, $_->[1], $out) for splice @late;
+        }
 
         while (@later && $later[0][0] <= time) {
             my (undef, $client, $delivery) = @{ shift @later };
@@ -154,6 +165,8 @@ sub serve {
                     push @later, [time + $seconds, $client, $delivery];
                     @later = sort { $a->[0] <=> $b->[0] } @later
                         if @later > 1 && $later[-2][0] > $later[-1][0];
+                } elsif ($status eq 'late') {
+                    push @late, [$client, $delivery];
                 } elsif ($status eq 'hang') {
                     note($delivery, 0, $out);
                 } else {
@@ -206,7 +219,7 @@ sub judge {
 
     my $does = $client->{does};
     return 410 if $does eq 'gone';
-    return $does if $pause{$does} || $does eq 'hang';
+    return $does if $pause{$does} || $does =~ /^(?:late|hang)$/;
     return 204 if $does eq 'answer'
         || $seen->{"$client->{name} $delivery->{id}"}++;
     return 500 if $does eq 'error';

@@ -14,7 +14,9 @@ use Provisioning::Test::Problem;
 
 use JSON::PP ();
 
-my ($postgres, $nginx) = gateway(workers => 2,
+my $postgres = postgres();
+$postgres->lock_timeout('60s');
+my (undef, $nginx) = gateway(postgres => $postgres, workers => 2,
     api => 'client_max_body_size 1m;');
 my $path = '/api/provisioning/tenants';
 my ($true, $false) = (JSON::PP::true, JSON::PP::false);

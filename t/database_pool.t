@@ -234,7 +234,6 @@ is $next->()->status, 200, 'and then that';
 for my $gateway ($one, $nginx) {
     my @load = map { load($gateway, 'rest?ms=10') } 1 .. 8;
     wait_until 'the load has begun', sub { lab_waits($postgres) };
-    $begun = time;
     my $list = ask($gateway, 'list');
     is $list->status, 200, 'under constant load a list is answered';
     my $seen = total(@load);

@@ -19,7 +19,6 @@ use Provisioning::Test::Problem;
 use POSIX qw(strftime);
 
 use Digest::SHA qw(sha256_hex);
-use Time::HiRes qw(time);
 
 my $postgres = postgres();
 $postgres->lock_timeout('60s');

@@ -108,12 +108,13 @@ sub true {
     return;
 }
 
-# each slice takes so long; less than nothing is until it is changed
+# each slice takes so long; less than nothing is until it is changed, for what is
+# behind the first slice of a series if there is one
 
 $postgres->sql($_) for split /\n\n/, <<'END';
 create schema lab;
 
-create table lab.pause (seconds float8 not null);
+create table lab.pause (seconds float8 not null, series text);
 
 insert into lab.pause values (0);
 
@@ -121,7 +122,10 @@ create function lab.pause() returns trigger language plpgsql
     security definer as $$
 begin
     perform pg_sleep(seconds) from lab.pause;
-    while exists (select from lab.pause where seconds < 0) loop
+    while exists (select from lab.pause p where seconds < 0
+        and (series is null or 100 < (select count(*) from prov.tenants t
+            where t.client_name = series)))
+    loop
         perform pg_sleep(0.02);
     end loop;
     return null;
@@ -131,7 +135,12 @@ create trigger pause after insert on prov.tenants
     for each statement execute function lab.pause()
 END
 
-sub pause { $postgres->sql('update lab.pause set seconds = ?', @_) }
+sub pause {
+    my ($seconds, $series) = @_;
+    $postgres->sql('update lab.pause set seconds = ?, series = ?', $seconds,
+        $series);
+    return;
+}
 
 
 # --- once ----------------------------------------------------------------------
@@ -314,7 +323,6 @@ for my $round (1 .. 3) {
 
 my $key = ask(POST => "$API/api-keys", json => { name => 'K',
     scopes => ['tenant:create', 'operation:read'] });
-pause(0.3);
 my %stopped = (
     key_revoked => sub {
         ask(DELETE => $key->header('Location'));
@@ -328,10 +336,12 @@ my %stopped = (
 
 for my $code (sort keys %stopped) {
     my $mine = name();
+    pause(-1, $mine);
     my $where = accept_(600, $mine, $code eq 'key_revoked'
         ? (token => $key->json->{key}) : ());
     wait_until 'it has begun', sub { progress($where) > 0 };
     $stopped{$code}->();
+    pause(0);
     wait_until 'it is stopped', sub {
         $postgres->value(q{select status = 'failed' from prov.operations
             where id = ?}, $where =~ s{.*/}{}r);
@@ -346,7 +356,6 @@ for my $code (sort keys %stopped) {
     is there($mine), join(' ', ($done) x 3), "$code: what is done stays";
     is ask(GET => "$where/items?state=failed&limit=1")->json->{data}[0]
         {problem}{code}, $code, "$code: the others say so, too";
-    pause(0);
     is ask(POST => "$where/retry")->status, 202, "$code: somebody else retries";
     is short(over($where)), 'succeeded 600 600 0', "$code: and all are made";
     is there($mine), '600 600 600', "$code: once";
@@ -354,10 +363,7 @@ for my $code (sort keys %stopped) {
         on t.id = a.tenant where t.client_name = ? and a.key_id is not null},
         $mine), $code eq 'key_revoked' ? $done : 0,
         "$code: in the name of who asked for each";
-    pause(0.3);
 }
-
-pause(0);
 
 is_deeply { map { $_->{type} => 1 } @{ $postgres->sql(q{select distinct type
     from prov.events where tenant is null}) } },

@@ -59,8 +59,8 @@ my $names = names(sub {
 
 local $Provisioning::Test::Nginx::binary = $names->binary;
 
-my $nginx = outbound("plain_http on; allow_network $PUBLIC; breaker off;"
-    . ' connect_timeout 1s;');
+my $directives = "plain_http on; allow_network $PUBLIC; breaker off;";
+my $nginx = outbound("$directives timeout 5m; connect_timeout 5m;");
 
 sub ask { return send_one($nginx, url => "http://$_[0]:$port/$_[0]") }
 
@@ -112,17 +112,17 @@ is $private->connections, 0, 'nor connected';
 
 # A name server that does not answer
 
-my $job = background(sub {
-    my @all = send_all($nginx, map { { url => "http://silent$_.test/" } } 1 .. 20);
-    return [map { $_->{error} } @all];
-});
-
+send_one($nginx, url => "http://silent$_.test/", detached => \1,
+         background => \1) for 1 .. 20;
 wait_until('it is asked', sub { $names->seen('silent20.test', 'A') });
 
 is $nginx->request(GET => '/ping')->status, 200, 'holds up no other request';
 is ask('public.test')->{body}, 'public', 'nor other names';
 
-is_deeply $job->finish, [(UNRESOLVED) x 20], 'it ends with connect_timeout';
+my $hasty = outbound("$directives connect_timeout 1s;");
+is_deeply [map { $_->{error} } send_all($hasty, map {
+        { url => "http://silent$_.test/" } } 21 .. 40)],
+    [(UNRESOLVED) x 20], 'it ends with connect_timeout';
 
 # threads still wait for it when the worker leaves
 ok $nginx->stop, 'a worker leaves while names are looked up';

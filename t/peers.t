@@ -359,7 +359,8 @@ for my $name (sort keys %peer) {
     $open->send_request(GET => $path, token => token(), keep => 1);
     is $open->read_response->status, 200, "$name keeps a connection open";
 
-    ok $peer{$name}->stop(TERM => 20), "$name ends at SIGTERM";
+    ok $peer{$name}->stop(TERM => $Provisioning::Test::patience),
+        "$name ends at SIGTERM";
     is $peer{$name}->ended, 0, 'with exit code 0';
     is_deeply [grep { lives($_) } @children], [], 'and its processes with it';
 
@@ -373,7 +374,7 @@ for my $name (sort keys %peer) {
     start($name);
     wait_for($name);
     @children = children($peer{$name}->pid);
-    $peer{$name}->stop(KILL => 20);
+    $peer{$name}->stop(KILL => $Provisioning::Test::patience);
     ok eval { wait_until('none is left', sub {
         !grep { lives($_) } @children;
     }) }, 'none of its processes outlives it when it is killed' or diag $@;

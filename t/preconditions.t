@@ -18,6 +18,7 @@ use JSON::PP ();
 my $TENANTS = '/api/provisioning/tenants';
 
 my $postgres = postgres();
+$postgres->lock_timeout('60s');
 
 my %header = map { $_ => { name => $_, in => 'header',
                            schema => { type => 'string' } } }

@@ -64,9 +64,15 @@ my $receiver = receiver(sub {
 my $postgres = postgres();
 $postgres->sql($_) for
     q{alter role prov_worker set prov.retry_scale = '0.01'};
-my $nginx = nginx(postgres => $postgres, http => jobs_block(
-    outbound => 'timeout 2s; plain_http on; allow_network 127.0.0.0/8;'
-        . ' breaker off;', poll_interval => '100ms'));
+
+sub block {
+    my ($timeout) = @_;
+    return jobs_block(outbound => "timeout $timeout; plain_http on;"
+        . ' allow_network 127.0.0.0/8; breaker off;', lease => '2m',
+        poll_interval => '100ms');
+}
+
+my $nginx = nginx(postgres => $postgres, http => block('1m'));
 $nginx->ready;
 
 sub call {
@@ -269,12 +275,15 @@ is_deeply $json->decode($postgres->value(q{select data::text from prov.events
 
 for my $case (['reset'], ['close'], ['garbage'], ['stall', qr/time/]) {
     my ($what, $why) = @$case;
+    $nginx->configure(http => block('2s'))->reload if $what eq 'stall';
     $d = tried(test(endpoint("/$what")), 1);
     is $d->{status}, 'retrying', "a receiver that does \"$what\" is tried again";
     is $d->{attempts}[0]{status}, undef, 'there was no answer';
     like $d->{attempts}[0]{error}, $why || qr/\w/, 'but a reason';
     unlike $d->{attempts}[0]{error}, qr/127\.0\.0\.1/, 'without an address';
 }
+
+$nginx->configure(http => block('1m'))->reload;
 
 
 # --- whose fault it is, and where -------------------------------------------------

@@ -144,6 +144,8 @@ for my $case (
     ['provisioning_api %%OPENAPI%%/partner.json prefix=/x; provisioning_pass nowhere;', qr/unknown database "nowhere" in "provisioning_pass"/, 'an unknown database'],
     ['provisioning_api %%OPENAPI%%/partner.json prefix=x; provisioning_pass tenants;', qr{invalid parameter "prefix=x", expected "prefix=/path"}, 'a relative prefix'],
     ['provisioning_api %%OPENAPI%%/partner.json; provisioning_pass tenants;', qr{location "/x/" never meets a path of .*begin with "/api/provisioning/"}, 'a location that meets no path'],
+    ['provisioning_api %%OPENAPI%%/partner.json prefix=/x; provisioning_pass tenants; client_max_body_size 0;', qr/"client_max_body_size" must be from 1 to 256m/, 'a body of any length'],
+    ['provisioning_api %%OPENAPI%%/partner.json prefix=/x; provisioning_pass tenants; client_max_body_size 257m;', qr/"client_max_body_size" must be from 1 to 256m/, 'a body that is longer than any jsonb'],
     ['provisioning_api /nonexistent.json; provisioning_pass tenants;', qr{/nonexistent\.json}, 'a document that is not there'],
     ['provisioning_api %%DIR%%/bad.json; provisioning_pass tenants;', qr{bad\.json:2:\d+: }, 'a document that is no JSON'],
     ['provisioning_api %%DIR%%/wrong.json; provisioning_pass tenants;', qr{wrong\.json#/openapi: }, 'a document that is no OpenAPI'],

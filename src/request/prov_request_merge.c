@@ -7,6 +7,10 @@
 #include "request/prov_request.h"
 
 
+/* bytes that a jsonb has at most, which is well below what libpq can count */
+#define PROV_MERGE_BODY  (256 * 1024 * 1024)
+
+
 static ngx_int_t prov_merge_auth(ngx_conf_t *cf, prov_request_conf_t *conf);
 static ngx_int_t prov_merge_keys(ngx_conf_t *cf, prov_request_conf_t *conf,
     prov_request_main_conf_t *pmcf);
@@ -217,6 +221,16 @@ prov_merge_api(ngx_conf_t *cf, prov_request_conf_t *conf,
                       "\"prefix=…\" in \"provisioning_api\", in %s:%ui",
                       &clcf->name, &conf->api->file, &conf->prefix,
                       conf->file, conf->line);
+        return NGX_ERROR;
+    }
+
+    if (clcf->client_max_body_size == 0
+        || clcf->client_max_body_size > PROV_MERGE_BODY)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"client_max_body_size\" must be from 1 to 256m where "
+                      "\"provisioning_api\" is, since PostgreSQL takes no "
+                      "longer document, in %s:%ui", conf->file, conf->line);
         return NGX_ERROR;
     }
 

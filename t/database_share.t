@@ -343,7 +343,7 @@ $postgres->allow(qr/ 55P03 .*canceling statement due to lock timeout/);
 $postgres->allow(qr/ 57014 .*canceling statement due to statement timeout/);
 
 my $hasty = nginx(postgres => $postgres, locations => $lab,
-    database => 'connections 1; queue 64 timeout=60s; query_timeout 4s;');
+    database => 'connections 1; queue 64 timeout=60s; query_timeout 8s;');
 $postgres->sql(q{
     create or replace function lab.rest(ctx jsonb, params jsonb, input jsonb,
         out status int, out body json, out headers jsonb)
@@ -355,7 +355,7 @@ $postgres->sql(q{
     end $$});
 $postgres->freeze;
 @asked = map { asking($hasty, GET => "/api/lab/rest?ms=$_") }
-    0, 1600, 1600, 1600;
+    0, 3200, 3200, 3200;
 $hasty->request(GET => '/health/live') for 1 .. 3;
 $postgres->thaw;
 is_deeply [map { answer($_)->status } @asked], [200, 200, 200, 504],

@@ -10,6 +10,7 @@ use warnings;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP ();
+use List::Util qw(max);
 use Socket ();
 use Time::HiRes qw(time);
 
@@ -111,12 +112,13 @@ sub chunks {
 
 # Reads the next response: interim ones (1xx) are kept in {interim} of the
 # final one.  head => 1 says that the request was a HEAD.  undef: the server
-# closed before sending a byte; dies on half a response and after the timeout.
+# closed before sending a byte; dies on half a response and after the timeout,
+# which is never less than that of the connection.
 
 sub read_response {
     my ($self, %o) = @_;
 
-    my $deadline = time + ($o{timeout} || $self->{timeout});
+    my $deadline = time + max($o{timeout} || 0, $self->{timeout});
     my @interim;
 
     while (1) {
@@ -249,7 +251,7 @@ sub fill {
 sub closed {
     my ($self, $seconds) = @_;
 
-    my $deadline = time + (defined $seconds ? $seconds : 5);
+    my $deadline = time + (defined $seconds ? $seconds : $self->{timeout});
     my $open = eval { 1 while $self->fill($deadline); 0 };
 
     return defined $open;

@@ -143,7 +143,7 @@ sub close {
 sub response {
     my ($self, $stream, $timeout) = @_;
 
-    my $deadline = time + ($timeout || 60);
+    my $deadline = time + ($timeout || $Provisioning::Test::patience);
     $self->read_frame($deadline)
         until $self->{responses}{$stream} && $self->{responses}{$stream}{end};
 

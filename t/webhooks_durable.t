@@ -220,10 +220,12 @@ is $postgres->value("select count(*) from prov.jobs where kind = 'webhook' and"
 # It has its attempts all the time by now, and nobody waits for it: these end
 # later than this.
 
-my @left = $nginx->configure(http => block('25m', '20m'))->reload;
-wait_until 'the old workers have left', sub { !grep { kill 0, $_ } @left };
-my $attempts = $receivers->count('hanging');
-wait_until 'it hangs', sub { $receivers->count('hanging') >= $attempts + 8 };
+$nginx->configure(http => block('25m', '20m'))->reload;
+wait_until 'it hangs', sub {
+    8 == $postgres->value('select count(*) from prov.jobs where queue = ? and'
+        . " lease_until > now() + interval '10 min'",
+        $endpoint{hanging}{webhook_endpoint})
+};
 
 cmp_ok $postgres->value("select count(*) from prov.jobs where queue = ? and"
     . " state = 'waiting'", $endpoint{hanging}{webhook_endpoint}), '>', 100,

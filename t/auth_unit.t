@@ -81,6 +81,32 @@ for my $oracle (['openssl', \&by_openssl], ['Crypt::JWT', \&by_crypt_jwt],
     };
 }
 
+# what OpenSSL needs for a key is made once, and used for one token after another
+
+subtest 'a key judges each token by itself' => sub {
+    for my $alg (@algorithms) {
+        my $kid = $algorithm_key{$alg};
+        $kid = $alg if $kid eq 'secret';
+
+        my @token = map { by_crypt_jwt($alg, $kid, pad => 'x' x $_) }
+            1, 1000, 100;
+        my @content = map { /(.*)\./ } @token;
+        my @signature = map { /([^.]*)\z/ } @token;
+
+        for (0 .. 2) {
+            my $other = ($_ + 1) % 3;
+
+            accepted('pem', $token[$_], "$alg: a token");
+            refused('pem', "$content[$_].$signature[$other]",
+                    'token_bad_signature',
+                    "$alg: not with another one's signature");
+            accepted('pem', $token[$other], "$alg: which is good for its own");
+            refused('pem', "$content[$other]." . 'A' x length $signature[$_],
+                    'token_bad_signature', "$alg: not without one");
+        }
+    }
+};
+
 subtest 'signatures at the edges' => sub {
     accepted('pem', by_openssl('EdDSA', 'ed448', 'ed448.pem'),
              'EdDSA with Ed448');

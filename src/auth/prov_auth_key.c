@@ -23,8 +23,11 @@ static ngx_int_t prov_auth_key_ec(prov_auth_loader_t *loader,
     prov_auth_key_t *key);
 static ngx_int_t prov_auth_key_prepare(prov_auth_loader_t *loader,
     prov_auth_key_t *key);
-static EVP_MD_CTX *prov_auth_key_context(const prov_auth_alg_t *alg,
+static ngx_int_t prov_auth_key_whole(prov_auth_verifier_t *verifier,
     EVP_PKEY *pkey);
+static ngx_int_t prov_auth_key_digest(prov_auth_verifier_t *verifier,
+    const prov_auth_alg_t *alg, EVP_PKEY *pkey);
+static void prov_auth_key_release(prov_auth_verifier_t *verifier);
 
 
 /*
@@ -303,13 +306,15 @@ prov_auth_key_ec(prov_auth_loader_t *loader, prov_auth_key_t *key)
 
 /*
  * OpenSSL looks algorithms up by name, which costs a few microseconds; so it
- * does that here, once, and the verifier copies the result.
+ * does that here, once, and the verifier uses the result again and again.
  */
 
 static ngx_int_t
 prov_auth_key_prepare(prov_auth_loader_t *loader, prov_auth_key_t *key)
 {
-    ngx_uint_t  n;
+    ngx_int_t               rc;
+    ngx_uint_t              n;
+    const prov_auth_alg_t  *alg;
 
     for (n = 0; n < PROV_AUTH_ALGS; n++) {
 
@@ -317,11 +322,16 @@ prov_auth_key_prepare(prov_auth_loader_t *loader, prov_auth_key_t *key)
             continue;
         }
 
-        key->verify[n] = prov_auth_key_context(&prov_auth_algs[n], key->pkey);
+        alg = &prov_auth_algs[n];
+
+        rc = alg->digest
+             ? prov_auth_key_digest(&key->verify[n], alg, key->pkey)
+             : prov_auth_key_whole(&key->verify[n], key->pkey);
 
         /* an RSA-PSS key may be restricted to other digests */
 
-        if (key->verify[n] == NULL) {
+        if (rc != NGX_OK) {
+            prov_auth_key_release(&key->verify[n]);
             key->algorithms &= ~PROV_AUTH_ALG(n);
         }
     }
@@ -337,42 +347,75 @@ prov_auth_key_prepare(prov_auth_loader_t *loader, prov_auth_key_t *key)
 }
 
 
-static EVP_MD_CTX *
-prov_auth_key_context(const prov_auth_alg_t *alg, EVP_PKEY *pkey)
+static ngx_int_t
+prov_auth_key_whole(prov_auth_verifier_t *verifier, EVP_PKEY *pkey)
 {
-    EVP_MD_CTX    *ctx;
-    EVP_PKEY_CTX  *pctx;
+    verifier->digest = EVP_MD_CTX_new();
 
-    ctx = EVP_MD_CTX_new();
-    if (ctx == NULL) {
-        return NULL;
+    return (verifier->digest
+            && EVP_DigestVerifyInit_ex(verifier->digest, NULL, NULL, NULL,
+                                       NULL, pkey, NULL)
+               == 1)
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+prov_auth_key_digest(prov_auth_verifier_t *verifier,
+    const prov_auth_alg_t *alg, EVP_PKEY *pkey)
+{
+    int            ready;
+    EVP_MD        *md;
+    EVP_PKEY_CTX  *ctx;
+
+    ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+
+    verifier->pkey = ctx;
+    verifier->digest = EVP_MD_CTX_new();
+
+    md = EVP_MD_fetch(NULL, alg->digest, NULL);
+
+    /* the context of the digest, and that of the key, keep what they need */
+
+    ready = ctx && verifier->digest && md
+            && EVP_DigestInit_ex2(verifier->digest, md, NULL) == 1
+            && EVP_PKEY_verify_init(ctx) == 1;
+
+    if (ready && alg->family != PROV_AUTH_EC) {
+        ready = EVP_PKEY_CTX_set_rsa_padding(ctx,
+                                             alg->family == PROV_AUTH_RSA_PSS
+                                             ? RSA_PKCS1_PSS_PADDING
+                                             : RSA_PKCS1_PADDING)
+                == 1;
     }
 
-    if (EVP_DigestVerifyInit_ex(ctx, &pctx, alg->digest, NULL, NULL, pkey,
-                                NULL)
-        != 1)
-    {
-        goto failed;
-    }
+    /* without it, a digest would be compared as it is, whichever it is */
+
+    ready = ready && EVP_PKEY_CTX_set_signature_md(ctx, md) == 1;
 
     /* RFC 7518, section 3.5: MGF1 with, and a salt as long as, the digest */
 
-    if (alg->family == PROV_AUTH_RSA_PSS
-        && (EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) != 1
-            || EVP_PKEY_CTX_set_rsa_mgf1_md_name(pctx, alg->digest, NULL) != 1
-            || EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, RSA_PSS_SALTLEN_DIGEST)
-               != 1))
-    {
-        goto failed;
+    if (ready && alg->family == PROV_AUTH_RSA_PSS) {
+        ready = EVP_PKEY_CTX_set_rsa_mgf1_md_name(ctx, alg->digest, NULL) == 1
+                && EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx,
+                                                    RSA_PSS_SALTLEN_DIGEST)
+                   == 1;
     }
 
-    return ctx;
+    EVP_MD_free(md);
 
-failed:
+    return ready ? NGX_OK : NGX_ERROR;
+}
 
-    EVP_MD_CTX_free(ctx);
 
-    return NULL;
+static void
+prov_auth_key_release(prov_auth_verifier_t *verifier)
+{
+    EVP_MD_CTX_free(verifier->digest);
+    EVP_PKEY_CTX_free(verifier->pkey);
+
+    verifier->digest = NULL;
+    verifier->pkey = NULL;
 }
 
 
@@ -382,7 +425,7 @@ prov_auth_key_free(prov_auth_key_t *key)
     ngx_uint_t  n;
 
     for (n = 0; n < PROV_AUTH_ALGS; n++) {
-        EVP_MD_CTX_free(key->verify[n]);
+        prov_auth_key_release(&key->verify[n]);
     }
 
     EVP_MAC_CTX_free(key->mac);

@@ -88,10 +88,16 @@ typedef struct {
 
 
 /*
- * A key and, for each algorithm it may verify, a context made ready while the
- * configuration is read.  A request works on a copy, so that nothing here
- * changes afterwards.
+ * What verifies one algorithm, made ready while the key is read.  Each text
+ * begins anew in digest; a worker verifies in one thread only.
  */
+
+typedef struct {
+    EVP_MD_CTX    *digest;          /* EdDSA: to be copied, it takes the text
+                                       itself, and once */
+    EVP_PKEY_CTX  *pkey;            /* NULL: EdDSA */
+} prov_auth_verifier_t;
+
 
 struct prov_auth_key_s {
     ngx_str_t      kid;
@@ -99,10 +105,11 @@ struct prov_auth_key_s {
     ngx_uint_t     algorithms;      /* mask of PROV_AUTH_ALG() */
     size_t         size;            /* bytes of a signature; 0: see HMAC */
     EVP_PKEY      *pkey;            /* NULL: symmetric */
-    EVP_MD_CTX    *verify[PROV_AUTH_ALGS];
     EVP_MAC_CTX   *mac;             /* symmetric keys do one algorithm */
     unsigned       named:1;         /* has a kid */
     unsigned       declared:1;      /* by key or secret, not in a JWKS */
+
+    prov_auth_verifier_t  verify[PROV_AUTH_ALGS];
 };
 
 

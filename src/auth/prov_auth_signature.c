@@ -1,8 +1,8 @@
 /*
  * The one question to OpenSSL: did this key sign this token?  Called for each
- * key that a token may belong to.  Works on copies of the contexts that the
- * configuration prepared, and leaves no error in OpenSSL's queue, where
- * nginx's next TLS call would find and log it.
+ * key that a token may belong to.  Works in the contexts that were prepared
+ * with the key, and leaves no error in OpenSSL's queue, where nginx's next TLS
+ * call would find and log it.
  */
 
 #include "auth/prov_auth_private.h"
@@ -15,7 +15,9 @@
 #define PROV_AUTH_MAX_DER  (3 + 2 * (2 + 1 + 66))
 
 
-static ngx_int_t prov_auth_signature_public(prov_auth_key_t *key,
+static ngx_int_t prov_auth_signature_digest(prov_auth_key_t *key,
+    prov_auth_jwt_t *jwt);
+static ngx_int_t prov_auth_signature_whole(prov_auth_key_t *key,
     prov_auth_jwt_t *jwt);
 static ngx_int_t prov_auth_signature_hmac(prov_auth_key_t *key,
     prov_auth_jwt_t *jwt);
@@ -38,8 +40,15 @@ prov_auth_signature(prov_auth_key_t *key, prov_auth_jwt_t *jwt)
         return NGX_DECLINED;
     }
 
-    rc = key->mac ? prov_auth_signature_hmac(key, jwt)
-                  : prov_auth_signature_public(key, jwt);
+    if (key->mac) {
+        rc = prov_auth_signature_hmac(key, jwt);
+
+    } else if (key->verify[jwt->alg].pkey) {
+        rc = prov_auth_signature_digest(key, jwt);
+
+    } else {
+        rc = prov_auth_signature_whole(key, jwt);
+    }
 
     ERR_clear_error();
 
@@ -48,15 +57,16 @@ prov_auth_signature(prov_auth_key_t *key, prov_auth_jwt_t *jwt)
 
 
 static ngx_int_t
-prov_auth_signature_public(prov_auth_key_t *key, prov_auth_jwt_t *jwt)
+prov_auth_signature_digest(prov_auth_key_t *key, prov_auth_jwt_t *jwt)
 {
-    int                     rc;
-    u_char                 *signature, der[PROV_AUTH_MAX_DER];
+    u_char                 *signature;
+    u_char                  der[PROV_AUTH_MAX_DER], md[EVP_MAX_MD_SIZE];
     size_t                  len;
-    EVP_MD_CTX             *ctx;
     const prov_auth_alg_t  *alg;
+    prov_auth_verifier_t   *verifier;
 
     alg = &prov_auth_algs[jwt->alg];
+    verifier = &key->verify[jwt->alg];
 
     if (alg->family == PROV_AUTH_EC) {
         signature = der;
@@ -67,22 +77,47 @@ prov_auth_signature_public(prov_auth_key_t *key, prov_auth_jwt_t *jwt)
         len = jwt->len;
     }
 
+    /* the digest that it was prepared with */
+
+    if (EVP_DigestInit_ex2(verifier->digest, NULL, NULL) != 1
+        || EVP_DigestUpdate(verifier->digest, jwt->content.data,
+                            jwt->content.len)
+           != 1
+        || EVP_DigestFinal_ex(verifier->digest, md, NULL) != 1)
+    {
+        return NGX_ERROR;
+    }
+
+    /* 0 is "no", and so is every negative complaint */
+
+    return (EVP_PKEY_verify(verifier->pkey, signature, len, md, alg->hash)
+            == 1)
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* EdDSA, whose context is good for one text */
+
+static ngx_int_t
+prov_auth_signature_whole(prov_auth_key_t *key, prov_auth_jwt_t *jwt)
+{
+    int          rc;
+    EVP_MD_CTX  *ctx;
+
     ctx = EVP_MD_CTX_new();
     if (ctx == NULL) {
         return NGX_ERROR;
     }
 
-    if (EVP_MD_CTX_copy_ex(ctx, key->verify[jwt->alg]) != 1) {
+    if (EVP_MD_CTX_copy_ex(ctx, key->verify[jwt->alg].digest) != 1) {
         EVP_MD_CTX_free(ctx);
         return NGX_ERROR;
     }
 
-    rc = EVP_DigestVerify(ctx, signature, len, jwt->content.data,
+    rc = EVP_DigestVerify(ctx, jwt->signature, jwt->len, jwt->content.data,
                           jwt->content.len);
 
     EVP_MD_CTX_free(ctx);
-
-    /* 0 is "no", and so is every negative complaint */
 
     return (rc == 1) ? NGX_OK : NGX_DECLINED;
 }

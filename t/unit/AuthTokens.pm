@@ -193,11 +193,11 @@ sub valid {
 }
 
 sub by_crypt_jwt {
-    my ($alg, $kid) = @_;
+    my ($alg, $kid, %more) = @_;
     my $name = $algorithm_key{$alg};
 
     return Crypt::JWT::encode_jwt(
-        payload       => claims(sub => 'Crypt::JWT'),
+        payload       => claims(sub => 'Crypt::JWT', %more),
         alg           => $alg,
         key           => $name eq 'secret' ? $secret : $pk{$name},
         extra_headers => { typ => 'JWT', $kid ? (kid => $kid) : () },

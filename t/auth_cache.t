@@ -169,11 +169,20 @@ subtest 'running out of memory is an error, nothing worse' => sub {
         ['pem', 'refused', token({ alg => 'x' }, claims()), 'a bad algorithm'],
     );
 
-    for my $case (@tokens) {
+    # these two are read by jansson, which needs memory for that
+
+    my @read = (
+        ['pem', 'ok', valid(exp => $now + 9.5), 'one with a fraction'],
+        ['pem', 'ok', token('{"alg":"RS25\u0036"}', claims(), 'RS256', $pk{rsa}),
+            'one with an escape in its header'],
+    );
+
+    for my $case (@tokens, @read) {
         my ($set, $outcome, $token, $name) = @$case;
         my @answer = ask('memory', $set, unpack 'H*', $token);
+        my $least = (grep { $_ == $case } @read) ? 10 : 1;
 
-        ok($answer[0] eq $outcome && $answer[1] > 5 && $answer[2] == 0,
+        ok($answer[0] eq $outcome && $answer[1] >= $least && $answer[2] == 0,
            $name) or diag("@answer");
     }
 };

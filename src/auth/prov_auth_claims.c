@@ -9,32 +9,34 @@
 #include "auth/prov_auth_apikey.h"
 
 
-static ngx_int_t prov_auth_claims_key(json_t *payload,
+static ngx_int_t prov_auth_claims_key(prov_json_value_t *payload,
     prov_auth_identity_t *identity, ngx_pool_t *pool,
     prov_auth_refusal_t *refusal);
-static ngx_int_t prov_auth_claims_name(json_t *value, ngx_str_t *claim,
-    ngx_str_t *name, ngx_pool_t *pool, prov_auth_refusal_t *refusal);
-static ngx_int_t prov_auth_claims_roles(json_t *value, ngx_str_t *claim,
-    prov_auth_identity_t *identity, ngx_pool_t *pool,
+static ngx_int_t prov_auth_claims_name(prov_json_value_t *value,
+    ngx_str_t *claim, ngx_str_t *name, ngx_pool_t *pool,
     prov_auth_refusal_t *refusal);
-static ngx_int_t prov_auth_claims_split(json_t *value,
+static ngx_int_t prov_auth_claims_roles(prov_json_value_t *value,
+    ngx_str_t *claim, prov_auth_identity_t *identity, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal);
+static ngx_int_t prov_auth_claims_split(ngx_str_t *words,
     prov_auth_identity_t *identity);
 static ngx_int_t prov_auth_claims_role(prov_auth_identity_t *identity,
-    const char *data, size_t len);
-static json_t *prov_auth_claims_get(json_t *payload, ngx_str_t *claim);
-static ngx_uint_t prov_auth_claims_clean(const char *data, size_t len);
+    u_char *data, size_t len);
+static prov_json_value_t *prov_auth_claims_get(prov_json_value_t *payload,
+    ngx_str_t *claim);
+static ngx_uint_t prov_auth_claims_clean(u_char *data, size_t len);
 
 
 ngx_int_t
-prov_auth_claims(prov_auth_issuer_t *issuer, json_t *payload,
+prov_auth_claims(prov_auth_issuer_t *issuer, prov_json_value_t *payload,
     ngx_pool_t *pool, prov_auth_identity_t **identity,
     prov_auth_refusal_t *refusal)
 {
     void                  *piece;
-    json_t                *value;
     ngx_int_t              rc;
     ngx_str_t              roles[PROV_AUTH_MAX_ROLES];
     ngx_str_t              networks[PROV_AUTH_MAX_NETWORKS];
+    prov_json_value_t     *value;
     prov_auth_identity_t   found;
 
     ngx_memzero(&found, sizeof(prov_auth_identity_t));
@@ -107,44 +109,45 @@ prov_auth_claims(prov_auth_issuer_t *issuer, json_t *payload,
  */
 
 static ngx_int_t
-prov_auth_claims_key(json_t *payload, prov_auth_identity_t *identity,
-    ngx_pool_t *pool, prov_auth_refusal_t *refusal)
+prov_auth_claims_key(prov_json_value_t *payload,
+    prov_auth_identity_t *identity, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal)
 {
-    size_t   i;
-    json_t  *list, *value;
+    prov_json_value_t  *list, *value;
 
-    value = json_object_get(payload, "key");
+    value = prov_json_get(payload, "key");
 
-    if (!json_is_string(value)
-        || json_string_length(value) != PROV_AUTH_APIKEY_ID)
+    if (!prov_json_is_string(value)
+        || value->text.len != PROV_AUTH_APIKEY_ID)
     {
         return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
                                       "key", "is not the id of a key");
     }
 
-    identity->key.data = (u_char *) json_string_value(value);
-    identity->key.len = json_string_length(value);
+    identity->key = value->text;
     identity->scoped = 1;
 
-    list = json_object_get(payload, "networks");
+    list = prov_json_get(payload, "networks");
 
-    if (list && (!json_is_array(list)
-                 || json_array_size(list) > PROV_AUTH_MAX_NETWORKS))
-    {
+    if (list == NULL) {
+        return NGX_OK;
+    }
+
+    /* all of its parts are members, where they are strings */
+
+    if (!prov_json_is_array(list) || list->parts > PROV_AUTH_MAX_NETWORKS) {
         return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
                                       "networks", "is not a list of them");
     }
 
-    json_array_foreach(list, i, value) {
-        if (!json_is_string(value)) {
+    prov_json_each(list, value) {
+        if (value->type != JSON_STRING) {
             return prov_auth_refuse_claim(refusal, pool,
                                           "token_claim_invalid", "networks",
                                           "has members that are not strings");
         }
 
-        identity->networks[i].data = (u_char *) json_string_value(value);
-        identity->networks[i].len = json_string_length(value);
-        identity->nnetworks = i + 1;
+        identity->networks[identity->nnetworks++] = value->text;
     }
 
     return NGX_OK;
@@ -154,28 +157,25 @@ prov_auth_claims_key(json_t *payload, prov_auth_identity_t *identity,
 /* A subject or a partner: a non-empty string that is safe to log and send. */
 
 static ngx_int_t
-prov_auth_claims_name(json_t *value, ngx_str_t *claim, ngx_str_t *name,
-    ngx_pool_t *pool, prov_auth_refusal_t *refusal)
+prov_auth_claims_name(prov_json_value_t *value, ngx_str_t *claim,
+    ngx_str_t *name, ngx_pool_t *pool, prov_auth_refusal_t *refusal)
 {
     const char  *what;
 
-    if (!json_is_string(value)) {
+    if (!prov_json_is_string(value)) {
         what = "is not a string";
 
-    } else if (json_string_length(value) == 0) {
+    } else if (value->text.len == 0) {
         what = "is empty";
 
-    } else if (json_string_length(value) > PROV_AUTH_MAX_SUBJECT) {
+    } else if (value->text.len > PROV_AUTH_MAX_SUBJECT) {
         what = "is too long";
 
-    } else if (!prov_auth_claims_clean(json_string_value(value),
-                                       json_string_length(value)))
-    {
+    } else if (!prov_auth_claims_clean(value->text.data, value->text.len)) {
         what = "has control characters";
 
     } else {
-        name->data = (u_char *) json_string_value(value);
-        name->len = json_string_length(value);
+        *name = value->text;
 
         return NGX_OK;
     }
@@ -188,14 +188,13 @@ prov_auth_claims_name(json_t *value, ngx_str_t *claim, ngx_str_t *name,
 /* No claim, no roles: a token may be good for what needs none. */
 
 static ngx_int_t
-prov_auth_claims_roles(json_t *value, ngx_str_t *claim,
+prov_auth_claims_roles(prov_json_value_t *value, ngx_str_t *claim,
     prov_auth_identity_t *identity, ngx_pool_t *pool,
     prov_auth_refusal_t *refusal)
 {
-    size_t      i;
-    u_char      what[192];
-    json_t     *role;
-    ngx_int_t   rc;
+    u_char              what[192];
+    ngx_int_t           rc;
+    prov_json_value_t  *role;
 
     rc = NGX_OK;
 
@@ -203,20 +202,20 @@ prov_auth_claims_roles(json_t *value, ngx_str_t *claim,
         return NGX_OK;
     }
 
-    if (json_is_string(value)) {
-        rc = prov_auth_claims_split(value, identity);
+    if (prov_json_is_string(value)) {
+        rc = prov_auth_claims_split(&value->text, identity);
 
-    } else if (json_is_array(value)) {
+    } else if (prov_json_is_array(value)) {
 
-        json_array_foreach(value, i, role) {
+        prov_json_each(value, role) {
 
-            if (!json_is_string(role)) {
+            if (role->type != JSON_STRING) {
                 rc = NGX_DECLINED;
                 break;
             }
 
-            rc = prov_auth_claims_role(identity, json_string_value(role),
-                                       json_string_length(role));
+            rc = prov_auth_claims_role(identity, role->text.data,
+                                       role->text.len);
             if (rc != NGX_OK) {
                 break;
             }
@@ -242,13 +241,13 @@ prov_auth_claims_roles(json_t *value, ngx_str_t *claim,
 /* words as "scope" has them (RFC 6749, section 3.3) */
 
 static ngx_int_t
-prov_auth_claims_split(json_t *value, prov_auth_identity_t *identity)
+prov_auth_claims_split(ngx_str_t *words, prov_auth_identity_t *identity)
 {
-    ngx_int_t    rc;
-    const char  *p, *last, *start;
+    u_char     *p, *last, *start;
+    ngx_int_t   rc;
 
-    p = json_string_value(value);
-    last = p + json_string_length(value);
+    p = words->data;
+    last = p + words->len;
 
     while (p < last) {
 
@@ -270,7 +269,7 @@ prov_auth_claims_split(json_t *value, prov_auth_identity_t *identity)
 
 
 static ngx_int_t
-prov_auth_claims_role(prov_auth_identity_t *identity, const char *data,
+prov_auth_claims_role(prov_auth_identity_t *identity, u_char *data,
     size_t len)
 {
     ngx_str_t  *role;
@@ -284,7 +283,7 @@ prov_auth_claims_role(prov_auth_identity_t *identity, const char *data,
     }
 
     role = &identity->roles[identity->nroles++];
-    role->data = (u_char *) data;
+    role->data = data;
     role->len = len;
 
     return NGX_OK;
@@ -296,13 +295,13 @@ prov_auth_claims_role(prov_auth_identity_t *identity, const char *data,
  * path that the name's dots make ("realm_access.roles").
  */
 
-static json_t *
-prov_auth_claims_get(json_t *payload, ngx_str_t *claim)
+static prov_json_value_t *
+prov_auth_claims_get(prov_json_value_t *payload, ngx_str_t *claim)
 {
-    char    *p, *dot, path[PROV_AUTH_MAX_CLAIM + 1];
-    json_t  *value;
+    char               *p, *dot, path[PROV_AUTH_MAX_CLAIM + 1];
+    prov_json_value_t  *value;
 
-    value = json_object_get(payload, (char *) claim->data);
+    value = prov_json_get(payload, (char *) claim->data);
 
     if (value || ngx_strlchr(claim->data, claim->data + claim->len, '.')
                  == NULL)
@@ -321,7 +320,7 @@ prov_auth_claims_get(json_t *payload, ngx_str_t *claim)
             *dot++ = '\0';
         }
 
-        value = json_object_get(value, p);
+        value = prov_json_get(value, p);
     }
 
     return value;
@@ -331,11 +330,11 @@ prov_auth_claims_get(json_t *payload, ngx_str_t *claim)
 /* No C0, DEL or C1; the JSON parser has seen to it that this is UTF-8. */
 
 static ngx_uint_t
-prov_auth_claims_clean(const char *data, size_t len)
+prov_auth_claims_clean(u_char *data, size_t len)
 {
     u_char  *p, *last;
 
-    p = (u_char *) data;
+    p = data;
     last = p + len;
 
     for ( /* void */ ; p < last; p++) {

@@ -7,22 +7,23 @@
 
 
 static ngx_uint_t prov_auth_claims_is_audience(prov_auth_issuer_t *issuer,
-    json_t *value);
-static ngx_int_t prov_auth_claims_date(json_t *payload, const char *name,
-    time_t *date, ngx_pool_t *pool, prov_auth_refusal_t *refusal);
+    ngx_str_t *value);
+static ngx_int_t prov_auth_claims_date(prov_json_value_t *payload,
+    const char *name, time_t *date, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal);
 
 
 /* "aud": a string or an array of strings (RFC 7519, section 4.1.3) */
 
 ngx_int_t
-prov_auth_claims_audience(prov_auth_issuer_t *issuer, json_t *payload,
-    ngx_pool_t *pool, prov_auth_refusal_t *refusal)
+prov_auth_claims_audience(prov_auth_issuer_t *issuer,
+    prov_json_value_t *payload, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal)
 {
-    size_t       i;
-    json_t      *aud, *value;
-    ngx_uint_t   found;
+    ngx_uint_t          found;
+    prov_json_value_t  *aud, *value;
 
-    aud = json_object_get(payload, "aud");
+    aud = prov_json_get(payload, "aud");
 
     if (aud == NULL) {
         return prov_auth_refuse_claim(refusal, pool, "token_claim_missing",
@@ -31,21 +32,21 @@ prov_auth_claims_audience(prov_auth_issuer_t *issuer, json_t *payload,
 
     found = 0;
 
-    if (json_is_string(aud)) {
-        found = prov_auth_claims_is_audience(issuer, aud);
+    if (prov_json_is_string(aud)) {
+        found = prov_auth_claims_is_audience(issuer, &aud->text);
 
-    } else if (json_is_array(aud)) {
+    } else if (prov_json_is_array(aud)) {
 
-        json_array_foreach(aud, i, value) {
+        prov_json_each(aud, value) {
 
-            if (!json_is_string(value)) {
+            if (value->type != JSON_STRING) {
                 return prov_auth_refuse_claim(refusal, pool,
                                               "token_claim_invalid", "aud",
                                               "has members that are not "
                                               "strings");
             }
 
-            found |= prov_auth_claims_is_audience(issuer, value);
+            found |= prov_auth_claims_is_audience(issuer, &value->text);
         }
 
     } else {
@@ -65,19 +66,16 @@ prov_auth_claims_audience(prov_auth_issuer_t *issuer, json_t *payload,
 
 
 static ngx_uint_t
-prov_auth_claims_is_audience(prov_auth_issuer_t *issuer, json_t *value)
+prov_auth_claims_is_audience(prov_auth_issuer_t *issuer, ngx_str_t *value)
 {
-    size_t       len;
     ngx_str_t   *audience;
     ngx_uint_t   i;
 
-    len = json_string_length(value);
     audience = issuer->audiences.elts;
 
     for (i = 0; i < issuer->audiences.nelts; i++) {
-        if (audience[i].len == len
-            && ngx_memcmp(audience[i].data, json_string_value(value), len)
-               == 0)
+        if (audience[i].len == value->len
+            && ngx_memcmp(audience[i].data, value->data, value->len) == 0)
         {
             return 1;
         }
@@ -93,7 +91,7 @@ prov_auth_claims_is_audience(prov_auth_issuer_t *issuer, json_t *value)
  */
 
 ngx_int_t
-prov_auth_claims_time(prov_auth_issuer_t *issuer, json_t *payload,
+prov_auth_claims_time(prov_auth_issuer_t *issuer, prov_json_value_t *payload,
     ngx_pool_t *pool, time_t *expires, prov_auth_refusal_t *refusal)
 {
     time_t        now, date;
@@ -151,26 +149,26 @@ prov_auth_claims_time(prov_auth_issuer_t *issuer, json_t *payload,
  */
 
 static ngx_int_t
-prov_auth_claims_date(json_t *payload, const char *name, time_t *date,
-    ngx_pool_t *pool, prov_auth_refusal_t *refusal)
+prov_auth_claims_date(prov_json_value_t *payload, const char *name,
+    time_t *date, ngx_pool_t *pool, prov_auth_refusal_t *refusal)
 {
-    double   value;
-    json_t  *claim;
+    double              value;
+    prov_json_value_t  *claim;
 
-    claim = json_object_get(payload, name);
+    claim = prov_json_get(payload, name);
 
     if (claim == NULL) {
         return NGX_DONE;
     }
 
-    if (!json_is_number(claim)) {
+    if (!prov_json_is_number(claim)) {
         return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
                                       name, "is not a number");
     }
 
     /* a double is exact for every integer within the bounds */
 
-    value = json_number_value(claim);
+    value = claim->number;
 
     if (!(value >= 0 && value < PROV_AUTH_END_OF_TIME)) {
         return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",

@@ -9,15 +9,17 @@
 
 
 static ngx_int_t prov_auth_jwt_split(ngx_str_t *token, ngx_str_t *segments);
-static ngx_int_t prov_auth_jwt_segment(ngx_str_t *segment, json_t **json,
-    ngx_pool_t *pool, const char *name, prov_auth_refusal_t *refusal);
+static ngx_int_t prov_auth_jwt_segment(ngx_str_t *segment, ngx_str_t *room,
+    prov_json_text_t *json, ngx_pool_t *pool, const char *name,
+    prov_auth_refusal_t *refusal);
 static ngx_int_t prov_auth_jwt_header(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
     prov_auth_refusal_t *refusal);
 static ngx_int_t prov_auth_jwt_alg(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
     prov_auth_refusal_t *refusal);
 static ngx_int_t prov_auth_jwt_kid(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
     prov_auth_refusal_t *refusal);
-static ngx_uint_t prov_auth_jwt_media(json_t *value, const char *name);
+static ngx_uint_t prov_auth_jwt_media(prov_json_value_t *value,
+    const char *name);
 static ngx_int_t prov_auth_jwt_malformed(ngx_pool_t *pool,
     prov_auth_refusal_t *refusal, const char *what);
 static ngx_int_t prov_auth_jwt_unsupported(ngx_pool_t *pool,
@@ -30,7 +32,7 @@ static const char  prov_auth_jwt_form[] =
 
 /*
  * NGX_OK: *jwt, to be freed.  NGX_DECLINED: *refusal.  NGX_ERROR: no memory.
- * Strings in jwt point into the token and into its JSON.
+ * Strings in jwt point into the token and into what jwt has of it.
  */
 
 ngx_int_t
@@ -38,10 +40,7 @@ prov_auth_jwt_parse(ngx_str_t *token, ngx_pool_t *pool, prov_auth_jwt_t *jwt,
     prov_auth_refusal_t *refusal)
 {
     ngx_int_t  rc;
-    ngx_str_t  segments[3];
-
-    jwt->header = NULL;
-    jwt->payload = NULL;
+    ngx_str_t  segments[3], room;
 
     if (token->len > PROV_AUTH_MAX_TOKEN) {
         return prov_auth_jwt_malformed(pool, refusal, "too long");
@@ -68,19 +67,24 @@ prov_auth_jwt_parse(ngx_str_t *token, ngx_pool_t *pool, prov_auth_jwt_t *jwt,
     jwt->content.data = token->data;
     jwt->content.len = segments[2].data - 1 - token->data;
 
-    rc = prov_auth_jwt_segment(&segments[0], &jwt->header, pool, "header",
-                               refusal);
-    if (rc == NGX_OK) {
-        rc = prov_auth_jwt_header(jwt, pool, refusal);
+    room.data = jwt->text;
+    room.len = sizeof(jwt->text);
+
+    rc = prov_auth_jwt_segment(&segments[0], &room, &jwt->header, pool,
+                               "header", refusal);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
+    rc = prov_auth_jwt_header(jwt, pool, refusal);
+
     if (rc == NGX_OK) {
-        rc = prov_auth_jwt_segment(&segments[1], &jwt->payload, pool,
+        rc = prov_auth_jwt_segment(&segments[1], &room, &jwt->payload, pool,
                                    "payload", refusal);
     }
 
     if (rc != NGX_OK) {
-        prov_auth_jwt_free(jwt);
+        prov_json_read_end(&jwt->header);
     }
 
     return rc;
@@ -90,11 +94,8 @@ prov_auth_jwt_parse(ngx_str_t *token, ngx_pool_t *pool, prov_auth_jwt_t *jwt,
 void
 prov_auth_jwt_free(prov_auth_jwt_t *jwt)
 {
-    json_decref(jwt->header);
-    json_decref(jwt->payload);
-
-    jwt->header = NULL;
-    jwt->payload = NULL;
+    prov_json_read_end(&jwt->header);
+    prov_json_read_end(&jwt->payload);
 }
 
 
@@ -131,35 +132,44 @@ prov_auth_jwt_split(ngx_str_t *token, ngx_str_t *segments)
 }
 
 
+/* Decodes a segment to where there is room, which becomes less. */
+
 static ngx_int_t
-prov_auth_jwt_segment(ngx_str_t *segment, json_t **json, ngx_pool_t *pool,
-    const char *name, prov_auth_refusal_t *refusal)
+prov_auth_jwt_segment(ngx_str_t *segment, ngx_str_t *room,
+    prov_json_text_t *json, ngx_pool_t *pool, const char *name,
+    prov_auth_refusal_t *refusal)
 {
-    u_char              text[PROV_AUTH_MAX_TOKEN];
+    u_char             *text;
     ngx_int_t           len;
     prov_json_error_t   err;
 
-    len = prov_auth_base64url(text, sizeof(text), segment->data,
-                              segment->len);
+    text = room->data;
+
+    len = prov_auth_base64url(text, room->len, segment->data, segment->len);
     if (len < 0) {
         return prov_auth_refuse(refusal, pool, "token_malformed",
                                 prov_auth_jwt_form,
                                 "%s is not strict base64url", name);
     }
 
-    *json = prov_json_parse(text, len, PROV_JSON_BODY_DEPTH, &err);
+    room->data += len;
+    room->len -= len;
 
-    if (*json == NULL && err.code == PROV_JSON_MEMORY) {
-        return NGX_ERROR;
-    }
+    if (prov_json_read(json, text, len, PROV_JSON_BODY_DEPTH, &err)
+        != NGX_OK)
+    {
+        if (err.code == PROV_JSON_MEMORY) {
+            return NGX_ERROR;
+        }
 
-    if (*json == NULL) {
         return prov_auth_refuse(refusal, pool, "token_malformed",
                                 prov_auth_jwt_form, "%s, column %ui: %s",
                                 name, err.column, err.text);
     }
 
-    if (!json_is_object(*json)) {
+    if (!prov_json_is_object(json->root)) {
+        prov_json_read_end(json);
+
         return prov_auth_refuse(refusal, pool, "token_malformed",
                                 prov_auth_jwt_form,
                                 "%s is not a JSON object", name);
@@ -173,8 +183,10 @@ static ngx_int_t
 prov_auth_jwt_header(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
     prov_auth_refusal_t *refusal)
 {
-    json_t     *typ, *cty;
-    ngx_int_t   rc;
+    ngx_int_t           rc;
+    prov_json_value_t  *header, *typ, *cty;
+
+    header = jwt->header.root;
 
     /*
      * No extension is known here, so whatever "crit" names is unknown (RFC
@@ -182,21 +194,21 @@ prov_auth_jwt_header(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
      * payload means, even where "crit" does not say so.
      */
 
-    if (json_object_get(jwt->header, "crit")) {
+    if (prov_json_get(header, "crit")) {
         return prov_auth_jwt_unsupported(pool, refusal, "crit");
     }
 
-    if (json_object_get(jwt->header, "b64")) {
+    if (prov_json_get(header, "b64")) {
         return prov_auth_jwt_unsupported(pool, refusal, "b64");
     }
 
-    if (json_object_get(jwt->header, "zip")) {
+    if (prov_json_get(header, "zip")) {
         return prov_auth_jwt_unsupported(pool, refusal, "zip");
     }
 
     /* RFC 8725, section 3.11: other kinds of tokens must not pass for ours */
 
-    typ = json_object_get(jwt->header, "typ");
+    typ = prov_json_get(header, "typ");
 
     if (typ && !prov_auth_jwt_media(typ, "jwt")
         && !prov_auth_jwt_media(typ, "at+jwt"))
@@ -206,9 +218,9 @@ prov_auth_jwt_header(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
 
     /* RFC 7519, section 5.2: a token inside the token */
 
-    cty = json_object_get(jwt->header, "cty");
+    cty = prov_json_get(header, "cty");
 
-    if (cty && (!json_is_string(cty) || prov_auth_jwt_media(cty, "jwt"))) {
+    if (cty && (!prov_json_is_string(cty) || prov_auth_jwt_media(cty, "jwt"))) {
         return prov_auth_jwt_unsupported(pool, refusal, "cty");
     }
 
@@ -222,28 +234,23 @@ static ngx_int_t
 prov_auth_jwt_alg(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
     prov_auth_refusal_t *refusal)
 {
-    u_char      *shown;
-    json_t      *alg;
-    size_t       len;
-    const char  *name;
+    u_char             *shown;
+    prov_json_value_t  *alg;
 
-    alg = json_object_get(jwt->header, "alg");
+    alg = prov_json_get(jwt->header.root, "alg");
 
-    if (!json_is_string(alg)) {
+    if (!prov_json_is_string(alg)) {
         return prov_auth_jwt_malformed(pool, refusal,
                                        "\"alg\" is missing or not a string");
     }
 
-    name = json_string_value(alg);
-    len = json_string_length(alg);
-
-    jwt->alg = prov_auth_alg_find((u_char *) name, len);
+    jwt->alg = prov_auth_alg_find(alg->text.data, alg->text.len);
 
     if (jwt->alg != PROV_AUTH_ALGS) {
         return NGX_OK;
     }
 
-    shown = prov_auth_printable(pool, name, len);
+    shown = prov_auth_printable(pool, (char *) alg->text.data, alg->text.len);
     if (shown == NULL) {
         return NGX_ERROR;
     }
@@ -259,9 +266,9 @@ static ngx_int_t
 prov_auth_jwt_kid(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
     prov_auth_refusal_t *refusal)
 {
-    json_t  *kid;
+    prov_json_value_t  *kid;
 
-    kid = json_object_get(jwt->header, "kid");
+    kid = prov_json_get(jwt->header.root, "kid");
 
     jwt->named = (kid != NULL);
     ngx_str_null(&jwt->kid);
@@ -270,13 +277,12 @@ prov_auth_jwt_kid(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
         return NGX_OK;
     }
 
-    if (!json_is_string(kid)) {
+    if (!prov_json_is_string(kid)) {
         return prov_auth_jwt_malformed(pool, refusal,
                                        "\"kid\" is not a string");
     }
 
-    jwt->kid.data = (u_char *) json_string_value(kid);
-    jwt->kid.len = json_string_length(kid);
+    jwt->kid = kid->text;
 
     return NGX_OK;
 }
@@ -289,17 +295,17 @@ prov_auth_jwt_kid(prov_auth_jwt_t *jwt, ngx_pool_t *pool,
  */
 
 static ngx_uint_t
-prov_auth_jwt_media(json_t *value, const char *name)
+prov_auth_jwt_media(prov_json_value_t *value, const char *name)
 {
     u_char  *p;
     size_t   len, prefix;
 
-    if (!json_is_string(value)) {
+    if (!prov_json_is_string(value)) {
         return 0;
     }
 
-    p = (u_char *) json_string_value(value);
-    len = json_string_length(value);
+    p = value->text.data;
+    len = value->text.len;
     prefix = sizeof("application/") - 1;
 
     if (len > prefix

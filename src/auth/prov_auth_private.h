@@ -9,6 +9,7 @@
 
 
 #include "auth/prov_auth.h"
+#include "base/prov_json_read.h"
 
 #include <openssl/evp.h>
 
@@ -153,13 +154,14 @@ typedef struct {
 
 typedef struct {
     ngx_str_t         content;      /* "header.payload", what was signed */
-    json_t           *header;
-    json_t           *payload;
+    prov_json_text_t  header;
+    prov_json_text_t  payload;
     prov_auth_alg_e   alg;
     ngx_str_t         kid;
     ngx_uint_t        named;        /* there is a kid */
     size_t            len;          /* of the signature */
     u_char            signature[PROV_AUTH_MAX_SIGNATURE];
+    u_char            text[PROV_AUTH_MAX_TOKEN / 4 * 3];  /* both, decoded */
 } prov_auth_jwt_t;
 
 
@@ -221,15 +223,16 @@ ngx_int_t prov_auth_jwt_parse(ngx_str_t *token, ngx_pool_t *pool,
     prov_auth_jwt_t *jwt, prov_auth_refusal_t *refusal);
 void prov_auth_jwt_free(prov_auth_jwt_t *jwt);
 ngx_int_t prov_auth_signature(prov_auth_key_t *key, prov_auth_jwt_t *jwt);
-ngx_int_t prov_auth_claims(prov_auth_issuer_t *issuer, json_t *payload,
-    ngx_pool_t *pool, prov_auth_identity_t **identity,
-    prov_auth_refusal_t *refusal);
+ngx_int_t prov_auth_claims(prov_auth_issuer_t *issuer,
+    prov_json_value_t *payload, ngx_pool_t *pool,
+    prov_auth_identity_t **identity, prov_auth_refusal_t *refusal);
 
 /* Halves of that: NGX_OK, or NGX_DECLINED with *refusal. */
 ngx_int_t prov_auth_claims_audience(prov_auth_issuer_t *issuer,
-    json_t *payload, ngx_pool_t *pool, prov_auth_refusal_t *refusal);
+    prov_json_value_t *payload, ngx_pool_t *pool,
+    prov_auth_refusal_t *refusal);
 ngx_int_t prov_auth_claims_time(prov_auth_issuer_t *issuer,
-    json_t *payload, ngx_pool_t *pool, time_t *expires,
+    prov_json_value_t *payload, ngx_pool_t *pool, time_t *expires,
     prov_auth_refusal_t *refusal);
 
 

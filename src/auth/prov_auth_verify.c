@@ -12,9 +12,9 @@ static ngx_int_t prov_auth_verify_jwt(prov_auth_set_t *set,
     prov_auth_jwt_t *jwt, ngx_pool_t *pool, prov_auth_identity_t **identity,
     prov_auth_refusal_t *refusal);
 static prov_auth_issuer_t *prov_auth_verify_issuer(prov_auth_set_t *set,
-    json_t *iss);
-static ngx_int_t prov_auth_verify_no_issuer(json_t *iss, ngx_pool_t *pool,
-    prov_auth_refusal_t *refusal);
+    prov_json_value_t *iss);
+static ngx_int_t prov_auth_verify_no_issuer(prov_json_value_t *iss,
+    ngx_pool_t *pool, prov_auth_refusal_t *refusal);
 static ngx_int_t prov_auth_verify_keys(prov_auth_issuer_t *issuer,
     prov_auth_jwt_t *jwt, ngx_pool_t *pool, prov_auth_refusal_t *refusal);
 static ngx_int_t prov_auth_verify_no_keys(prov_auth_issuer_t *issuer,
@@ -135,13 +135,13 @@ prov_auth_verify_jwt(prov_auth_set_t *set, prov_auth_jwt_t *jwt,
     ngx_pool_t *pool, prov_auth_identity_t **identity,
     prov_auth_refusal_t *refusal)
 {
-    json_t              *iss;
     ngx_int_t            rc;
+    prov_json_value_t   *iss;
     prov_auth_issuer_t  *issuer;
 
     /* not believed yet: it only chooses whose keys are tried */
 
-    iss = json_object_get(jwt->payload, "iss");
+    iss = prov_json_get(jwt->payload.root, "iss");
 
     issuer = prov_auth_verify_issuer(set, iss);
     if (issuer == NULL) {
@@ -162,27 +162,26 @@ prov_auth_verify_jwt(prov_auth_set_t *set, prov_auth_jwt_t *jwt,
         return rc;
     }
 
-    return prov_auth_claims(issuer, jwt->payload, pool, identity, refusal);
+    return prov_auth_claims(issuer, jwt->payload.root, pool, identity,
+                            refusal);
 }
 
 
 static prov_auth_issuer_t *
-prov_auth_verify_issuer(prov_auth_set_t *set, json_t *iss)
+prov_auth_verify_issuer(prov_auth_set_t *set, prov_json_value_t *iss)
 {
-    size_t                len;
     ngx_uint_t            i;
     prov_auth_issuer_t  **issuer;
 
-    if (!json_is_string(iss)) {
+    if (!prov_json_is_string(iss)) {
         return NULL;
     }
 
-    len = json_string_length(iss);
     issuer = set->issuers.elts;
 
     for (i = 0; i < set->issuers.nelts; i++) {
-        if (issuer[i]->iss.len == len
-            && ngx_memcmp(issuer[i]->iss.data, json_string_value(iss), len)
+        if (issuer[i]->iss.len == iss->text.len
+            && ngx_memcmp(issuer[i]->iss.data, iss->text.data, iss->text.len)
                == 0)
         {
             return issuer[i];
@@ -194,7 +193,7 @@ prov_auth_verify_issuer(prov_auth_set_t *set, json_t *iss)
 
 
 static ngx_int_t
-prov_auth_verify_no_issuer(json_t *iss, ngx_pool_t *pool,
+prov_auth_verify_no_issuer(prov_json_value_t *iss, ngx_pool_t *pool,
     prov_auth_refusal_t *refusal)
 {
     u_char  *shown;
@@ -204,13 +203,12 @@ prov_auth_verify_no_issuer(json_t *iss, ngx_pool_t *pool,
                                       "iss", "is missing");
     }
 
-    if (!json_is_string(iss)) {
+    if (!prov_json_is_string(iss)) {
         return prov_auth_refuse_claim(refusal, pool, "token_claim_invalid",
                                       "iss", "is not a string");
     }
 
-    shown = prov_auth_printable(pool, json_string_value(iss),
-                                json_string_length(iss));
+    shown = prov_auth_printable(pool, (char *) iss->text.data, iss->text.len);
     if (shown == NULL) {
         return NGX_ERROR;
     }

@@ -1,6 +1,6 @@
 /*
- * What is looked at before jansson reads a text; between prov_json.c and
- * prov_json_scan.c.
+ * What is looked at before jansson reads a text; between the files of
+ * prov_json*.c.
  */
 
 #ifndef _PROV_JSON_SCAN_H_INCLUDED_

@@ -22,9 +22,6 @@
     (!(prov_json_less(x, 0x20) | prov_json_is(x, '"') | prov_json_is(x, '\\')))
 
 
-static size_t prov_json_utf8(u_char *p, u_char *last);
-
-
 u_char *
 prov_json_quote(u_char *dst, ngx_str_t *text)
 {
@@ -99,12 +96,7 @@ prov_json_quote(u_char *dst, ngx_str_t *text)
 }
 
 
-/*
- * The length of the character at p, or 0 when it is none (RFC 3629: no
- * overlong forms, no surrogates, nothing beyond U+10FFFF).
- */
-
-static size_t
+size_t
 prov_json_utf8(u_char *p, u_char *last)
 {
     size_t      i, n;

@@ -21,5 +21,11 @@
  */
 u_char *prov_json_quote(u_char *dst, ngx_str_t *text);
 
+/*
+ * The length of the character at p, or 0 when it is none (RFC 3629: no
+ * overlong forms, no surrogates, nothing beyond U+10FFFF) or ASCII.
+ */
+size_t prov_json_utf8(u_char *p, u_char *last);
+
 
 #endif /* _PROV_JSON_WRITE_H_INCLUDED_ */

@@ -134,7 +134,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rc = prov_auth_jwt_parse(&token, pool, &jwt, &refusal);
 
     if (rc == NGX_OK) {
-        rc = prov_auth_claims(&issuer, jwt.payload, pool, &identity,
+        rc = prov_auth_claims(&issuer, jwt.payload.root, pool, &identity,
                               &refusal);
         inspect(rc, identity, &refusal);
         prov_auth_jwt_free(&jwt);

@@ -225,6 +225,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ngx_str_t              token;
     ngx_pool_t            *pool;
     const uint8_t         *end;
+    prov_json_text_t       text;
+    prov_json_error_t      err;
     prov_auth_issuer_t     signer;
     prov_auth_refusal_t    refusal;
     prov_auth_identity_t  *identity;
@@ -260,16 +262,22 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     /* the claims alone, and those of a token that a key has bought */
 
-    if (json_is_object(payload)) {
+    if (json_is_object(payload)
+        && prov_json_read(&text, (u_char *) end + 1,
+                          size - (end + 1 - data), PROV_JSON_BODY_DEPTH, &err)
+           == NGX_OK)
+    {
         memset(&refusal, 0, sizeof(refusal));
-        rc = prov_auth_claims(&issuer, payload, pool, &identity, &refusal);
+        rc = prov_auth_claims(&issuer, text.root, pool, &identity,
+                              &refusal);
         judge(rc, identity, &refusal, payload);
 
         signer = issuer;
         signer.signer = (prov_auth_signer_t *) &signer;
 
         memset(&refusal, 0, sizeof(refusal));
-        rc = prov_auth_claims(&signer, payload, pool, &identity, &refusal);
+        rc = prov_auth_claims(&signer, text.root, pool, &identity,
+                              &refusal);
         judge(rc, identity, &refusal, payload);
 
         if (rc == NGX_OK) {
@@ -277,6 +285,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                  && identity->nnetworks == json_array_size(
                         json_object_get(payload, "networks")));
         }
+
+        prov_json_read_end(&text);
     }
 
     json_decref(header);

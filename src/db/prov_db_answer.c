@@ -9,7 +9,8 @@
 
 
 static void prov_db_answer_result(prov_db_conn_t *conn, PGresult *result);
-static void prov_db_answer_rows(prov_db_query_t *q, PGresult *result);
+static void prov_db_answer_rows(prov_db_conn_t *conn, prov_db_query_t *q,
+    PGresult *result);
 static void prov_db_answer_end(prov_db_conn_t *conn);
 static void prov_db_answer_sync(prov_db_conn_t *conn);
 static void prov_db_answer_finish(prov_db_conn_t *conn, prov_db_query_t *q);
@@ -129,7 +130,7 @@ prov_db_answer_result(prov_db_conn_t *conn, PGresult *result)
 
     case PGRES_COMMAND_OK:
     case PGRES_TUPLES_OK:
-        prov_db_answer_rows(q, result);
+        prov_db_answer_rows(conn, q, result);
         return;
 
     default:
@@ -164,7 +165,8 @@ prov_db_answer_result(prov_db_conn_t *conn, PGresult *result)
 
 
 static void
-prov_db_answer_rows(prov_db_query_t *q, PGresult *result)
+prov_db_answer_rows(prov_db_conn_t *conn, prov_db_query_t *q,
+    PGresult *result)
 {
     if (q->guarding && !q->guarded) {
         q->guarded = 1;
@@ -181,6 +183,14 @@ prov_db_answer_rows(prov_db_query_t *q, PGresult *result)
     if (q->result) {
         /* of the barrier in its transaction */
         PQclear(result);
+        return;
+    }
+
+    if (q->batch > 1) {
+        /* the rows of several queries at once, which libpq was told not to
+           give: nobody gets one that is another's */
+        PQclear(result);
+        conn->dead = 1;
         return;
     }
 

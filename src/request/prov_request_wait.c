@@ -172,7 +172,7 @@ prov_wait_open(PGresult *result, ngx_str_t *etag)
 
 /*
  * A tag is compared with its quotation marks, and weakly: it may stand
- * anywhere in a list.  It ends with a null character.
+ * anywhere in a list.  It ends with a null character; an empty one is none.
  */
 
 static ngx_uint_t
@@ -187,6 +187,10 @@ prov_wait_known(ngx_http_request_t *r, prov_request_wait_t *wait,
     if (h == NULL) {
         return etag->len == wait->etag.len
                && ngx_strncmp(etag->data, wait->etag.data, etag->len) == 0;
+    }
+
+    if (etag->len == 0) {
+        return 0;
     }
 
     tags = &h->value;

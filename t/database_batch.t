@@ -20,43 +20,7 @@ my $lab = lab($postgres);
 my $other = token(sub => 'other-system', partner => 'globex');
 my $nobody = token(sub => 'no-system', partner => 'initech');
 
-# A statement begins when it arrives: so those of one statement say the same.
-
-$postgres->sql(q{
-    create or replace function lab.rest(ctx jsonb, params jsonb, input jsonb,
-        out status int, out body json, out headers jsonb)
-        language plpgsql security definer as $$
-    begin
-        if params ->> 'bytes' = '14' then
-            return;
-        end if;
-        while (params -> 'hold')::int > 0
-            and exists (select from lab.gate)
-        loop
-            perform pg_sleep(0.01);
-        end loop;
-        if params ->> 'bytes' = '13' then
-            raise 'An unlucky read.' using errcode = 'PV409',
-                constraint = 'unlucky';
-        end if;
-        status := 200;
-        body := json_build_object('asked', params -> 'bytes',
-            'input', input, 'partner', ctx -> 'partner',
-            'sees', current_setting('prov.partner'),
-            'statement', statement_timestamp()::text);
-    end $$});
-$postgres->sql(q{
-    create or replace function lab.note(ctx jsonb, params jsonb, input jsonb,
-        out status int, out body json, out headers jsonb)
-        language plpgsql security definer as $$
-    begin
-        status := 201;
-        body := json_build_object('asked', input -> 'text',
-            'statement', statement_timestamp()::text);
-        perform prov.record(ctx, 'note', (ctx ->> 'id')::uuid,
-            (ctx ->> 'id')::uuid, status, null, body, null);
-    end $$});
-$postgres->allow(qr/ PV409 .*An unlucky read/);
+lab_tell($postgres);
 
 
 sub reading {
@@ -77,12 +41,6 @@ sub noting {
 }
 
 
-sub statements {
-    my %known = map { $_->json->{statement} => 1 } @_;
-    return scalar keys %known;
-}
-
-
 sub fresh {
     my (%o) = @_;
 
@@ -100,20 +58,20 @@ my $nginx = fresh();
 my @answers = together($nginx, map { reading($_) } 1 .. 5);
 is_deeply [map { $_->json->{asked} } @answers], [1 .. 5],
     'reads that come together have their own answers';
-is statements(@answers), 1, 'in one statement';
+is lab_told(statement => @answers), 1, 'in one statement';
 is_deeply [map { $_->json->{input} } @answers], [(undef) x 5],
     'without what they have not';
 
 @answers = together($nginx, map { reading($_ % 10) } 1 .. 40);
 is_deeply [map { $_->json->{asked} } @answers], [map { $_ % 10 } 1 .. 40],
     'so do many of them';
-is statements(@answers), 3, 'no more than 16 in each';
+is lab_told(statement => @answers), 3, 'no more than 16 in each';
 
 @answers = together($nginx, reading(1), noting('between'), reading(2),
     reading(3));
 is_deeply [map { $_->json->{asked} } @answers], [1, 'between', 2, 3],
     'other operations are statements of their own';
-is statements(@answers[0, 1]), 2, 'each';
+is lab_told(statement => @answers[0, 1]), 2, 'each';
 
 # Each sees its own partner's rows.
 
@@ -122,7 +80,7 @@ is statements(@answers[0, 1]), 2, 'each';
         [1, token()], [2, $other], [3, token()], [4, $other]);
 is_deeply [map { $_->json->{sees} eq $_->json->{partner} || 0 } @answers],
     [(1) x 4], 'partners share a statement, and no rows';
-is statements(@answers), 1, 'one statement';
+is lab_told(statement => @answers), 1, 'one statement';
 isnt $answers[0]->json->{partner}, $answers[1]->json->{partner},
     'of two partners';
 
@@ -153,9 +111,9 @@ is_deeply [map { $_->status == 200 ? $_->json->{asked} : $_->code } @answers],
     [1, 2, 'unlucky', 3], 'an error is that of who has made it';
 
 @answers = together($nginx, map { reading($_) } 1 .. 4);
-is statements(@answers), 4, 'whose reads share nothing for now';
+is lab_told(statement => @answers), 4, 'whose reads share nothing for now';
 @answers = together($nginx, map { reading($_, token => $other) } 1 .. 4);
-is statements(@answers), 1, 'those of another one do';
+is lab_told(statement => @answers), 1, 'those of another one do';
 
 @answers = together($nginx, reading(13), reading(13, token => $other));
 is_deeply [map { $_->code } @answers], [('unlucky') x 2],
@@ -174,7 +132,7 @@ $nginx->request(GET => '/health/live') for 1 .. 3;
 lab_release($postgres);
 is answer($left[1])->json->{asked}, 1, 'he leaves nobody else alone with it';
 @answers = together($nginx, map { reading($_) } 1 .. 3);
-is statements(@answers), 3, 'and shares nothing for now';
+is lab_told(statement => @answers), 3, 'and shares nothing for now';
 
 $nginx->stop;
 
@@ -184,11 +142,11 @@ $nginx = fresh();
 @answers = together($nginx, map { noting("note-$_") } 1 .. 5);
 is_deeply [map { $_->json->{asked} } @answers], [map { "note-$_" } 1 .. 5],
     'changes have their own answers, too';
-is statements(@answers), 1, 'in one statement';
+is lab_told(statement => @answers), 1, 'in one statement';
 my @texts = map { qq(a "quoted" \\ line\n$_, \x{263a} 'and' {more}) } 1 .. 3;
 @answers = together($nginx, map { noting($_) } @texts);
 is_deeply [map { $_->json->{asked} } @answers], \@texts, 'to the letter';
-is statements(@answers), 1, 'together';
+is lab_told(statement => @answers), 1, 'together';
 
 # A session that has forgotten its statements.
 

@@ -18,49 +18,7 @@ my $postgres = postgres();
 my $lab = lab($postgres);
 my $other = token(sub => 'other-system', partner => 'globex');
 
-# What else lab's functions tell: whose statement they were in, and
-# of which session.
-
-my $seen = "'statement', statement_timestamp()::text,"
-    . " 'session', pg_backend_pid()";
-
-$postgres->sql(qq{
-    create or replace function lab.list(ctx jsonb, params jsonb, input jsonb,
-        out status int, out body json, out headers jsonb)
-        language plpgsql security definer as \$\$
-    begin
-        perform pg_sleep(coalesce((params ->> 'ms')::int, 0) / 1000.0);
-        while (params -> 'hold')::int > 0
-            and exists (select from lab.gate)
-        loop
-            perform pg_sleep(0.01);
-        end loop;
-        if params ->> 'limit' = '13' then
-            raise 'An unlucky list.' using errcode = 'PV409',
-                constraint = 'unlucky';
-        end if;
-        status := 200;
-        body := json_build_object('asked', params -> 'limit', $seen);
-    end \$\$});
-$postgres->sql(qq{
-    create or replace function lab.note(ctx jsonb, params jsonb, input jsonb,
-        out status int, out body json, out headers jsonb)
-        language plpgsql security definer as \$\$
-    begin
-        status := 201;
-        body := json_build_object('asked', input -> 'text', $seen);
-        perform prov.record(ctx, 'note', (ctx ->> 'id')::uuid,
-            (ctx ->> 'id')::uuid, status, null, body, null);
-    end \$\$});
-$postgres->sql(qq{
-    create or replace function lab.rest(ctx jsonb, params jsonb, input jsonb,
-        out status int, out body json, out headers jsonb)
-        language plpgsql security definer as \$\$
-    begin
-        status := 200;
-        body := json_build_object($seen);
-    end \$\$});
-$postgres->allow(qr/ PV409 .*An unlucky list/);
+lab_tell($postgres);
 
 
 sub fresh {
@@ -87,13 +45,6 @@ sub noting {
 }
 
 
-sub known {
-    my ($what, @answers) = @_;
-    my %known = map { $_->json->{$what} => 1 } @answers;
-    return scalar keys %known;
-}
-
-
 # Asks until so many statements have served them: what has taken a tenth of a
 # second on a busy machine shares nothing for the next ten.
 
@@ -105,7 +56,7 @@ sub in_statements {
 
     wait_until "$number statements serve " . @requests . ' requests', sub {
         @answers = together($nginx, @requests);
-        known(statement => @answers) == $number;
+        lab_told(statement => @answers) == $number;
     };
 
     return @answers;
@@ -127,7 +78,7 @@ is_deeply [map { $_->json->{asked} } @answers], [map { $_ % 10 } 1 .. 40],
 is_deeply [map { $_->status == 200 ? $_->json->{asked} : $_->code } @answers],
     [1, 2, 'unlucky', 3], 'an error is that of who has made it';
 @answers = together($nginx, map { listing($_) } 1 .. 3);
-is known(statement => @answers), 3, 'whose lists share nothing for now';
+is lab_told(statement => @answers), 3, 'whose lists share nothing for now';
 @answers = in_statements(1, map { noting($_) } 1 .. 3);
 is_deeply [map { $_->status } @answers], [(201) x 3], 'but his changes do';
 $nginx->stop;
@@ -138,7 +89,7 @@ $nginx = fresh(connections => 3);
 is answer(asking($nginx->connection, GET => '/api/lab/list?ms=150'))->status,
     200, 'a list that takes long';
 @answers = together($nginx, map { listing($_) } 1 .. 4);
-is known(statement => @answers), 4, 'whose lists share nothing for now';
+is lab_told(statement => @answers), 4, 'whose lists share nothing for now';
 @answers = in_statements(1, map { listing($_, token => $other) } 1 .. 4);
 is_deeply [map { $_->json->{asked} } @answers], [1 .. 4],
     'those of another one do';
@@ -151,9 +102,9 @@ $nginx->stop;
 $nginx = fresh(connections => 3);
 @answers = together($nginx, [GET => '/api/lab/list?ms=150'],
     listing(1, token => $other));
-is known(statement => @answers), 1, 'one of two lists takes long';
+is lab_told(statement => @answers), 1, 'one of two lists takes long';
 @answers = together($nginx, map { listing($_, token => $other) } 1 .. 3);
-is known(statement => @answers), 3, 'neither shares a statement for now';
+is lab_told(statement => @answers), 3, 'neither shares a statement for now';
 $nginx->stop;
 
 # Where they may have two, each takes its part; the second one is opened when it
@@ -167,7 +118,7 @@ sub on_both {
 
     wait_until "$what are on two connections", sub {
         @answers = together($nginx, map { $one->($_) } 1 .. 8);
-        known(session => @answers) == 2;
+        lab_told(session => @answers) == 2;
     };
 
     return @answers;
@@ -175,7 +126,7 @@ sub on_both {
 
 wait_until 'two connections have a statement each', sub {
     @answers = on_both(lists => \&listing);
-    known(statement => @answers) == 2;
+    lab_told(statement => @answers) == 2;
 };
 is_deeply [map { $_->json->{asked} } @answers], [1 .. 8],
     'lists on two connections use both, a statement each';
@@ -196,13 +147,13 @@ halt($stopped);
 @answers = in_statements(1, map { listing($_) } 1 .. 8);
 is_deeply [map { $_->json->{asked} } @answers], [1 .. 8],
     'of two workers each lists with one statement';
-is known(session => @answers), 1, 'on one connection';
+is lab_told(session => @answers), 1, 'on one connection';
 
 for (1 .. 2) {
     @answers = together($nginx, map { noting($_) } 1 .. 8);
-    is known(session => @answers), 1, 'and makes changes on one';
+    is lab_told(session => @answers), 1, 'and makes changes on one';
     @answers = together($nginx, map { reading() } 1 .. 8);
-    is known(session => @answers), 1, 'and reads on one';
+    is lab_told(session => @answers), 1, 'and reads on one';
 }
 
 # Until that is slow.

@@ -19,6 +19,11 @@ package Provisioning::Test::Lab;
 # With hold=1 they do not end between lab_hold($postgres) and
 # lab_release($postgres).  lab_waits($postgres) says how many are running.
 #
+# After lab_tell($postgres) they tell what they were "asked" (bytes, limit or
+# text), the "input", whose "partner" they serve and which one they "see", and
+# in which "statement" and "session".  13 is refused as "unlucky", 14 not
+# answered.  lab_told(statement => @answers) says how many different ones told.
+#
 # lab_load($nginx, keep => 1) makes notes in the background, one after the
 # other, and reads between them; keep => 1 does so over connections that are
 # kept.  lab_verdict($postgres, @jobs) ends such jobs and compares what they
@@ -36,7 +41,12 @@ use warnings;
 use Exporter 'import';
 use JSON::PP ();
 
-our @EXPORT = qw(lab lab_waits lab_hold lab_release lab_load lab_verdict);
+our @EXPORT = qw(lab lab_waits lab_hold lab_release lab_tell lab_told lab_load
+    lab_verdict);
+
+my $ARGUMENTS = '(ctx jsonb, params jsonb, input jsonb, out status int,'
+    . ' out body json, out headers jsonb) language plpgsql'
+    . ' security definer';
 
 
 # Makes functions and document; what nginx needs of it, as "locations".
@@ -72,6 +82,62 @@ sub lab_waits {
 
 sub lab_hold    { $_[0]->sql('insert into lab.gate default values') }
 sub lab_release { $_[0]->sql('delete from lab.gate') }
+
+sub waiting {
+    my ($ms, $hold) = @_;
+
+    return "perform pg_sleep(coalesce(($ms)::int, 0) / 1000.0);
+        while ($hold)::int > 0 and exists (select from lab.gate) loop
+            perform pg_sleep(0.02);
+        end loop";
+}
+
+
+# A statement begins when it arrives: so those of one statement say the same.
+
+sub lab_tell {
+    my ($postgres) = @_;
+
+    my $tell = "'partner', ctx -> 'partner', 'sees',"
+        . " current_setting('prov.partner'), 'statement',"
+        . " statement_timestamp()::text, 'session', pg_backend_pid()";
+
+    for (['rest', 'bytes'], ['list', 'limit']) {
+        my ($name, $asked) = @$_;
+        my $wait = waiting("params ->> 'ms'", "params ->> 'hold'");
+
+        $postgres->sql("create or replace function lab.$name$ARGUMENTS as \$\$
+            begin
+                if params ->> '$asked' = '14' then
+                    return;
+                end if;
+                $wait;
+                if params ->> '$asked' = '13' then
+                    raise 'An unlucky read.' using errcode = 'PV409',
+                        constraint = 'unlucky';
+                end if;
+                status := 200;
+                body := json_build_object('asked', params -> '$asked',
+                    'input', input, $tell);
+            end \$\$");
+    }
+
+    $postgres->sql("create or replace function lab.note$ARGUMENTS as \$\$
+        begin
+            status := 201;
+            body := json_build_object('asked', input -> 'text', $tell);
+            perform prov.record(ctx, 'note', (ctx ->> 'id')::uuid,
+                (ctx ->> 'id')::uuid, status, null, body, null);
+        end \$\$");
+    $postgres->allow(qr/ PV409 .*An unlucky read/);
+    return;
+}
+
+sub lab_told {
+    my ($what, @answers) = @_;
+    my %told = map { $_->json->{$what} => 1 } @answers;
+    return scalar keys %told;
+}
 
 
 my $loads = 0;
@@ -208,17 +274,9 @@ sub document {
 sub install {
     my ($postgres) = @_;
 
-    my $arguments = '(ctx jsonb, params jsonb, input jsonb, out status int,'
-        . ' out body json, out headers jsonb) language plpgsql'
-        . ' security definer';
-
-    my ($asked, $posted, $at_commit) = map {
-        "perform pg_sleep(coalesce(($_->[0])::int, 0) / 1000.0);
-        while ($_->[1])::int > 0 and exists (select from lab.gate) loop
-            perform pg_sleep(0.02);
-        end loop"
-    } (map { ["$_ ->> 'ms'", "$_ ->> 'hold'"] } 'params', 'input'),
-        ['new.commit_ms', 'new.commit_ms'];
+    my ($asked, $posted) = map { waiting("$_ ->> 'ms'", "$_ ->> 'hold'") }
+        'params', 'input';
+    my $at_commit = waiting('new.commit_ms', 'new.commit_ms');
 
     $postgres->sql($_) for
         'create schema lab',
@@ -226,26 +284,26 @@ sub install {
         'create table lab.notes (id uuid primary key, text text,'
             . ' commit_ms int)',
         'create table lab.gate ()',
-        "create function lab.rest$arguments as \$\$
+        "create function lab.rest$ARGUMENTS as \$\$
         begin
             $asked;
             status := 200;
             body := json_build_object('text', repeat('x',
                 coalesce((params ->> 'bytes')::int, 1)));
         end \$\$",
-        "create function lab.list$arguments as \$\$
+        "create function lab.list$ARGUMENTS as \$\$
         begin
             $asked;
             status := 200;
             body := '{\"data\": []}';
         end \$\$",
-        "create function lab.forget$arguments as \$\$
+        "create function lab.forget$ARGUMENTS as \$\$
         begin
             execute 'deallocate all';
             status := 200;
             body := '{}';
         end \$\$",
-        "create function lab.note$arguments as \$\$
+        "create function lab.note$ARGUMENTS as \$\$
         begin
             insert into lab.notes values ((ctx ->> 'id')::uuid,
                 input ->> 'text', (input ->> 'commit_ms')::int);

@@ -26,13 +26,11 @@ static ngx_int_t prov_openapi_operation_several(prov_openapi_load_t *load,
     prov_openapi_at_t *at, prov_openapi_operation_t *op);
 static ngx_int_t prov_openapi_operation_live(prov_openapi_load_t *load,
     prov_openapi_at_t *at, prov_openapi_operation_t *op);
+static ngx_int_t prov_openapi_operation_refuse(prov_openapi_load_t *load,
+    prov_openapi_at_t *at, const char *member, const char *why);
 static ngx_int_t prov_openapi_operation_others(prov_openapi_load_t *load);
 static ngx_int_t prov_openapi_operation_link(prov_openapi_load_t *load,
     prov_openapi_at_t *at);
-
-
-/* the longest name that has room for "_several" behind it */
-#define PROV_OPENAPI_SEVERAL  55
 
 
 /* the members of a path item, in the order of prov_openapi_method_e */
@@ -322,27 +320,15 @@ static ngx_int_t
 prov_openapi_operation_stream(prov_openapi_load_t *load,
     prov_openapi_at_t *at, prov_openapi_operation_t *op)
 {
-    ngx_int_t          rc;
-    prov_openapi_at_t  stream;
+    op->stream = json_is_true(json_object_get(at->json, "x-stream"));
 
-    rc = prov_openapi_member(load, at, "x-stream", &stream);
-
-    if (rc != NGX_OK) {
-        return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
-    }
-
-    if (!json_is_true(stream.json)) {
-        return NGX_OK;
-    }
-
-    if (op->method != PROV_OPENAPI_GET || op->handler.len) {
-        return prov_openapi_fail(load, &stream.pointer,
+    if (op->stream
+        && (op->method != PROV_OPENAPI_GET || op->handler.len))
+    {
+        return prov_openapi_operation_refuse(load, at, "x-stream",
                                  "only a \"get\" that a function serves can "
-                                 "be answered page by page: remove this "
-                                 "x-stream");
+                                 "be answered page by page");
     }
-
-    op->stream = 1;
 
     return NGX_OK;
 }
@@ -354,38 +340,27 @@ static ngx_int_t
 prov_openapi_operation_several(prov_openapi_load_t *load,
     prov_openapi_at_t *at, prov_openapi_operation_t *op)
 {
-    ngx_int_t          rc;
-    prov_openapi_at_t  several;
+    op->several = json_is_true(json_object_get(at->json, "x-several"));
 
-    rc = prov_openapi_member(load, at, "x-several", &several);
-
-    if (rc != NGX_OK) {
-        return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
-    }
-
-    if (!json_is_true(several.json)) {
-        return NGX_OK;
-    }
-
-    if (op->method == PROV_OPENAPI_GET || op->npath || op->handler.len
-        || json_object_get(at->json, "x-validate-result"))
+    if (op->several
+        && (op->method == PROV_OPENAPI_GET || op->npath || op->handler.len
+            || json_object_get(at->json, "x-validate-result")))
     {
-        return prov_openapi_fail(load, &several.pointer,
+        return prov_openapi_operation_refuse(load, at, "x-several",
                                  "only a change that a function serves, whose "
                                  "path has no parameters and whose result is "
                                  "not validated, shares a statement with "
-                                 "others: remove this x-several");
+                                 "others");
     }
 
-    if (op->id.len > PROV_OPENAPI_SEVERAL) {
-        return prov_openapi_fail(load, &several.pointer,
-                                 "\"%V_several\" is longer than a name may "
-                                 "be in PostgreSQL, write an operationId of "
-                                 "at most %d bytes", &op->id,
-                                 PROV_OPENAPI_SEVERAL);
+    if (op->several
+        && op->id.len + sizeof("_several") - 1 > PROV_OPENAPI_MAX_NAME)
+    {
+        return prov_openapi_operation_refuse(load, at, "x-several",
+                                 "only an operationId of at most 55 bytes "
+                                 "leaves room for \"_several\" in a name of "
+                                 "PostgreSQL's");
     }
-
-    op->several = 1;
 
     return NGX_OK;
 }
@@ -397,29 +372,38 @@ static ngx_int_t
 prov_openapi_operation_live(prov_openapi_load_t *load, prov_openapi_at_t *at,
     prov_openapi_operation_t *op)
 {
-    prov_openapi_at_t  live;
-
     if (prov_openapi_operation_handler(load, at, "x-event-stream", &op->live)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (op->live.len == 0
-        || (op->method == PROV_OPENAPI_GET && op->handler.len == 0
-            && !op->stream))
+    if (op->live.len
+        && (op->method != PROV_OPENAPI_GET || op->handler.len || op->stream))
     {
-        return NGX_OK;
+        return prov_openapi_operation_refuse(load, at, "x-event-stream",
+                                 "only a \"get\" that a function answers with "
+                                 "JSON can be listened to as well");
     }
 
-    if (prov_openapi_member(load, at, "x-event-stream", &live) != NGX_OK) {
+    return NGX_OK;
+}
+
+
+/* an extension that does not go with what else the operation says */
+
+static ngx_int_t
+prov_openapi_operation_refuse(prov_openapi_load_t *load,
+    prov_openapi_at_t *at, const char *member, const char *why)
+{
+    prov_openapi_at_t  value;
+
+    if (prov_openapi_member(load, at, member, &value) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return prov_openapi_fail(load, &live.pointer,
-                             "only a \"get\" that a function answers with "
-                             "JSON can be listened to as well: remove this "
-                             "x-event-stream");
+    return prov_openapi_fail(load, &value.pointer, "%s: remove this %s", why,
+                             member);
 }
 
 

@@ -110,9 +110,9 @@ sub grammar {
                         'x-several' => JSON::PP::true,
                         'x-permission' => 'thing:read',
                         responses => { 200 => { description => 'x' } } } }),
-         '/paths/~1long/post/x-several', '"' . 'a' x 56 . '_several" is longer '
-            . 'than a name may be in PostgreSQL, write an operationId of at '
-            . 'most 55 bytes'],
+         '/paths/~1long/post/x-several', 'only an operationId of at most 55 '
+            . 'bytes leaves room for "_several" in a name of PostgreSQL\'s: '
+            . 'remove this x-several'],
         ['an extension between callbacks', at("$get/callbacks/c/x-a", {}),
          "$get/callbacks/c/x-a", 'the extension "x-a" is not known, and a '
             . 'callback has none: remove it'],

@@ -229,7 +229,6 @@ void prov_db_missed(prov_db_conn_t *conn);
 void prov_db_demoted(prov_db_conn_t *conn);
 
 /* prov_db_query.c: a query's life */
-prov_db_kind_e prov_db_query_kind(prov_db_query_t *q);
 void prov_db_query_taken(prov_db_query_t *q);
 void prov_db_query_sent(prov_db_query_t *q, prov_db_conn_t *conn);
 void prov_db_query_done(prov_db_query_t *q, prov_db_status_e status);

@@ -7,6 +7,7 @@
 #include "db/prov_db_pool.h"
 
 
+static prov_db_kind_e prov_db_query_kind(prov_db_query_t *q);
 static void prov_db_query_first(prov_db_query_t *q, prov_db_pool_t *pool);
 static void prov_db_query_wait(prov_db_query_t *q, prov_db_pool_t *pool);
 static void prov_db_query_timeout(ngx_event_t *ev);
@@ -69,7 +70,7 @@ prov_db_submit(prov_db_query_t *q)
 }
 
 
-prov_db_kind_e
+static prov_db_kind_e
 prov_db_query_kind(prov_db_query_t *q)
 {
     switch (q->class) {

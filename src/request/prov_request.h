@@ -572,8 +572,6 @@ ngx_int_t prov_violations_array(ngx_pool_t *pool, prov_violations_t *list,
     ngx_str_t *array);
 
 /* prov_request_filter.c: the one place that writes problem documents */
-ngx_int_t prov_request_header_filter(ngx_http_request_t *r);
-ngx_int_t prov_request_body_filter(ngx_http_request_t *r, ngx_chain_t *in);
 void prov_request_filter_init(void);
 
 /* prov_request_attempts.c: what was tried in vain */

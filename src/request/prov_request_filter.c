@@ -11,6 +11,9 @@ static ngx_http_output_header_filter_pt  prov_request_next_header_filter;
 static ngx_http_output_body_filter_pt    prov_request_next_body_filter;
 
 
+static ngx_int_t prov_request_header_filter(ngx_http_request_t *r);
+static ngx_int_t prov_request_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
 static ngx_uint_t prov_request_is_error(ngx_http_request_t *r,
     prov_request_ctx_t *ctx, prov_request_conf_t *conf);
 static ngx_int_t prov_request_replace(ngx_http_request_t *r,
@@ -28,7 +31,7 @@ prov_request_filter_init(void)
 }
 
 
-ngx_int_t
+static ngx_int_t
 prov_request_header_filter(ngx_http_request_t *r)
 {
     prov_request_ctx_t   *ctx;
@@ -125,7 +128,7 @@ prov_request_replace(ngx_http_request_t *r, prov_request_ctx_t *ctx)
 }
 
 
-ngx_int_t
+static ngx_int_t
 prov_request_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_buf_t           *b;

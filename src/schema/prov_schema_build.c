@@ -15,6 +15,9 @@ static ngx_int_t prov_schema_build_defs(prov_schema_compiler_t *compiler,
     prov_schema_entry_t *entry);
 static ngx_int_t prov_schema_build_array(prov_schema_compiler_t *compiler,
     prov_schema_entry_t *entry);
+static ngx_int_t prov_schema_build_list(prov_schema_compiler_t *compiler,
+    prov_schema_entry_t *entry, const char *keyword,
+    prov_schema_list_t *list);
 
 
 ngx_int_t
@@ -234,7 +237,7 @@ prov_schema_build_child(prov_schema_compiler_t *compiler,
 }
 
 
-ngx_int_t
+static ngx_int_t
 prov_schema_build_list(prov_schema_compiler_t *compiler,
     prov_schema_entry_t *entry, const char *keyword, prov_schema_list_t *list)
 {

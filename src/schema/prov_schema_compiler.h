@@ -81,9 +81,6 @@ ngx_int_t prov_schema_build(prov_schema_compiler_t *compiler,
 /* *child stays NULL when the keyword is not there */
 ngx_int_t prov_schema_build_child(prov_schema_compiler_t *compiler,
     prov_schema_entry_t *entry, const char *keyword, prov_schema_t **child);
-ngx_int_t prov_schema_build_list(prov_schema_compiler_t *compiler,
-    prov_schema_entry_t *entry, const char *keyword,
-    prov_schema_list_t *list);
 size_t prov_schema_build_count(json_t *json, const char *keyword,
     size_t absent);
 

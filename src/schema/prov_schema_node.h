@@ -321,8 +321,6 @@ ngx_uint_t prov_schema_value_equal(json_t *a, json_t *b);
 /* adds the values visited to *visited; equal values hash equally */
 uint64_t prov_schema_value_hash(prov_schema_shared_t *shared, json_t *value,
     size_t *visited);
-uint64_t prov_schema_text_hash(prov_schema_shared_t *shared, u_char *text,
-    size_t len);
 
 /* prov_schema_pattern.c */
 

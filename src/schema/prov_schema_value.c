@@ -155,9 +155,8 @@ prov_schema_value_hash(prov_schema_shared_t *shared, json_t *value,
 
     case JSON_STRING:
         *visited += json_string_length(value) / 64;
-        return prov_schema_text_hash(shared,
-                                     (u_char *) json_string_value(value),
-                                     json_string_length(value));
+        return prov_schema_sip(shared, (u_char *) json_string_value(value),
+                               json_string_length(value), 's');
 
     case JSON_INTEGER:
     case JSON_REAL:
@@ -192,9 +191,9 @@ prov_schema_value_hash(prov_schema_shared_t *shared, json_t *value,
              it;
              it = json_object_iter_next(value, it))
         {
-            pair[0] = prov_schema_text_hash(shared,
-                                         (u_char *) json_object_iter_key(it),
-                                         json_object_iter_key_len(it));
+            pair[0] = prov_schema_sip(shared,
+                                      (u_char *) json_object_iter_key(it),
+                                      json_object_iter_key_len(it), 's');
             pair[1] = prov_schema_value_hash(shared,
                                              json_object_iter_value(it),
                                              visited);
@@ -207,13 +206,6 @@ prov_schema_value_hash(prov_schema_shared_t *shared, json_t *value,
     default:
         return prov_schema_sip(shared, NULL, 0, (u_char) json_typeof(value));
     }
-}
-
-
-uint64_t
-prov_schema_text_hash(prov_schema_shared_t *shared, u_char *text, size_t len)
-{
-    return prov_schema_sip(shared, text, len, 's');
 }
 
 

@@ -46,6 +46,22 @@ sub migrate {
     return $cluster->run('env', @env, "$sql/migrate", "dbname=$database");
 }
 
+# A database as it was up to a migration, that later ones find.
+
+sub older {
+    my ($name, $last) = @_;
+    my $db = $cluster->database($name);
+    my $sql = copy();
+
+    for my $file (glob "$sql/migrations/*.sql") {
+        unlink $file if $file =~ m{/(\d+)_} && $1 > $last;
+    }
+
+    my ($code, $out) = migrate($sql, $db);
+    is $code, 0, 'an older schema' or diag $out;
+    return $db;
+}
+
 sub value {
     my ($database, $query) = @_;
     return scalar $cluster->connect('postgres', $database)
@@ -207,15 +223,7 @@ sub chained {
 # and labelled is gone on from.
 
 sub counted {
-    my $db = $cluster->database('counted');
-    my $sql = copy();
-
-    for my $name (glob "$sql/migrations/*.sql") {
-        unlink $name if $name =~ m{/(\d+)_} && $1 > 13;
-    }
-    my ($code, $out) = migrate($sql, $db);
-    is $code, 0, 'a schema with a trigger for each row' or diag $out;
-
+    my $db = older('counted', 13);
     my $dbh = $cluster->connect('postgres', $db);
     my $a = '00000000-0000-7000-8000-00000000000a';
     my $make = sub {
@@ -237,7 +245,7 @@ SQL
     $make->(1, 2);
     is $counts->(), '2 2 2', 'with tenants';
 
-    ($code, $out) = migrate('sql', $db);
+    my ($code, $out) = migrate('sql', $db);
     is $code, 0, 'is brought up to date' or diag $out;
     is $counts->(), '2 2 2', 'and keeps what was counted and labelled';
 
@@ -253,21 +261,13 @@ SQL
 # there, that every change pays for, and that no plan has.
 
 sub unfinished {
-    my $db = $cluster->database('unfinished');
-    my $sql = copy();
-
-    for my $name (glob "$sql/migrations/*.sql") {
-        unlink $name if $name =~ m{/(\d+)_} && $1 > 14;
-    }
-    my ($code, $out) = migrate($sql, $db);
-    is $code, 0, 'a schema with other indexes' or diag $out;
-
+    my $db = older('unfinished', 14);
     my $dbh = $cluster->connect('postgres', $db);
     $dbh->do('create index audit_about_tenant on prov.audit (tenant)');
     $dbh->do('update pg_index set indisvalid = false '
         . "where indexrelid = 'prov.audit_about_tenant'::regclass");
 
-    ($code, $out) = migrate('sql', $db);
+    my ($code, $out) = migrate('sql', $db);
     is $code, 0, 'is brought up to date' or diag $out;
     is value($db, "select string_agg(x.relname, ' ' order by x.relname) "
         . 'from pg_index i join pg_class x on x.oid = i.indexrelid '

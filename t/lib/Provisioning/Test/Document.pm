@@ -176,14 +176,6 @@ sub declares {
 }
 
 
-# The statuses of success that are described, 304 left out.
-
-sub successes {
-    my ($self, $operation) = @_;
-    return sort grep { /\A2/ } keys %{ $operation->{responses} };
-}
-
-
 sub url {
     my ($self, $operation, $values) = @_;
     my $path = $operation->{path} =~ s/\{(\w+)\}/escaped($values->{$1})/ger;

@@ -194,6 +194,17 @@ together($nginx, map { jotting($_, token => $other) } @texts);
 is transactions(@texts), 1, 'another one does';
 $nginx->stop;
 
+# What the document keeps apart has a transaction of its own.
+
+$nginx = fresh();
+@answers = together($nginx, map { [POST => "$TENANTS/bulk", json => { tenants =>
+    [{ client_name => "Apart $_", email => unique_email() }] }] } 1 .. 3);
+is_deeply [map { $_->status } @answers], [(201) x 3],
+    'tenants are made by three requests';
+is $postgres->value(q{select count(distinct a.xmin::text) from prov.audit a
+    where a.resource = 'bulk'}), 3, 'each in a transaction of its own';
+$nginx->stop;
+
 $nginx = fresh();
 @answers = notes($nginx, qw(unlucky-3 behind-1 behind-2));
 is_deeply [map { $_->code || $_->status } @answers], ['unlucky', 201, 201],

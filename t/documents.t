@@ -168,6 +168,10 @@ refused('several reads of an operation', "$get/x-several",
     sub { operation($_[0])->{'x-several'} = JSON::PP::true });
 refused('several where x-several is no boolean', "$get/x-several",
     qr/true or false/, sub { operation($_[0])->{'x-several'} = 'yes' });
+accepted('a change that is to be apart, and a read that may be anyway', sub {
+    operation($_[0])->{'x-several'} = JSON::PP::false;
+    return;
+});
 refused('a name without room for another one',
     'api.json#/paths/~1more/post/x-several', qr/at most 55 bytes/,
     sub { $_[0]{paths}{'/more'} = { post => { %{ operation($_[0]) },

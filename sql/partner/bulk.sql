@@ -44,18 +44,18 @@ begin
 
     -- when none is made, nobody is told of one that would have been
 
-    select string_agg(format('{"index": %s, "status": %s, %s}', u.k - 1,
-               u.status, case
-                   when u.status = 201 then format('"tenant": "%s"', u.id)
-                   else format('"problem": {"type": "about:blank", '
-                       '"title": "%s", "status": %s, %s',
-                       case u.status when 400 then 'Bad Request'
-                                     else 'Conflict' end,
-                       u.status, ltrim(case
-                           when refused
-                                and (u.body ->> 'tenant')::uuid = any (ids)
-                               then (u.body::jsonb - 'tenant')::text
-                           else u.body::text end, '{')) end),
+    select string_agg('{"index": ' || u.k - 1 || case
+               when u.status = 201 then
+                   ', "status": 201, "tenant": "' || u.id || '"}'
+               else format(', "status": %s, "problem": {"type": '
+                       '"about:blank", "title": "%s", "status": %1$s, %3$s}',
+                   u.status, case u.status when 400 then 'Bad Request'
+                                           else 'Conflict' end,
+                   ltrim(case
+                       when refused
+                            and (u.body ->> 'tenant')::uuid = any (ids)
+                           then (u.body::jsonb - 'tenant')::text
+                       else u.body::text end, '{')) end,
                ', ' order by u.k)
     into results
     from unnest(ids, r.statuses, r.bodies)

@@ -44,6 +44,29 @@ comment on function prov.tenant_json(prov.tenants) is
     'A tenant as it is answered.';
 
 
+create or replace function prov.tenant_made_text(id uuid, client_name text,
+        email text, phone_number text, industry text, slug text,
+        external_id text, metadata jsonb, moment text)
+    returns text
+    language sql stable parallel safe
+return '{"tenant": "' || id || '", "client_name": ' || to_json(client_name)
+    || ', "company_name": ' || to_json(client_name)
+    || ', "email": ' || to_json(email)
+    || ', "phone_number": ' || coalesce(to_json(phone_number)::text, 'null')
+    || ', "industry": ' || coalesce(to_json(industry)::text, 'null')
+    || ', "slug": "' || slug
+    || '", "external_id": ' || coalesce(to_json(external_id)::text, 'null')
+    || ', "status": "active", "status_reason": null, "status_changed_at": "'
+    || moment || '", "metadata": ' || metadata || ', "created_at": "'
+    || moment || '", "updated_at": "' || moment
+    || '", "deleted_at": null, "purge_after": null}';
+
+comment on function prov.tenant_made_text(uuid, text, text, text, text, text,
+    text, jsonb, text) is
+    'What prov.tenant_text() shows of a tenant that is made at this moment, '
+    'for several of them: what is the same in all is not made for each.';
+
+
 create or replace function prov.tenant_alias(input jsonb)
     returns json
     language plpgsql immutable parallel safe

@@ -94,6 +94,36 @@ from made m, pg_temp.call('prov.outcome', pg_temp.context('alpha',
 select is((select count(*) from prov.tenant_labels), 1::bigint,
     'and their metadata is found');
 
+-- what is written for all of a request at once is written as it is for one
+
+create temporary table odd as
+select * from pg_temp.bulk('alpha', jsonb_build_object('tenants',
+    jsonb_build_array(
+        jsonb_build_object('client_name', E'"Odd" \\ %s %1$s é 𝄞',
+            'email', 'o"1"\%@example.com', 'phone_number', E'\t"1"',
+            'industry', 'I "and" \ T', 'external_id', E'"\\\n',
+            'metadata', jsonb_build_object('"k" \', E'"v"\n\\ %s')),
+        jsonb_build_object('client_name', 'Odd 2', 'email',
+            'o2@example.com'))),
+    jsonb_build_object('request_id', 'r "%s" \ %1$s',
+        'user_agent', E'"ua" \\ %s \x01', 'ip', null,
+        'principal', jsonb_build_object('kind', 'user', 'subject', '"s" \ é',
+            'issuer', null, 'key', 'k " %')));
+
+select results_eq($$
+    select d.after::text = prov.tenant_json(t)::text, f.checked, f.reason,
+        e.data::text = d.after::text, e.id = a.mutation, a.request_id
+    from odd o
+    cross join json_array_elements(o.body -> 'results') r
+    join prov.tenants t on t.id = (r ->> 'tenant')::uuid
+    join prov.audit a on a.chain = t.id
+    join prov.audit_details d on d.chain = t.id and d.seq = a.seq
+    join prov.events e on e.tenant = t.id
+    cross join prov.audit_fault(t.id, 1, 10) f
+$$, $$ select true, 1, null::text, true, true, 'r "%s" \ %1$s'
+    from generate_series(1, 2) $$,
+    'each is shown, chained and told of as if made alone, whatever it holds');
+
 select is(b.body ->> 'created', '4', 'several with metadata, and without')
 from pg_temp.bulk('alpha', '{"tenants": [
     {"client_name": "L 1", "email": "l1@example.com",

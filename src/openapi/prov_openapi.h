@@ -109,6 +109,8 @@ typedef struct {
     unsigned                stream:1;   /* x-stream: answered page by page */
     unsigned                several:1;  /* x-several: there is a function for
                                            several requests at once */
+    unsigned                apart:1;    /* x-several is false: each request
+                                           has a transaction of its own */
     prov_openapi_api_t     *api;
 } prov_openapi_operation_t;
 

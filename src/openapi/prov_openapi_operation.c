@@ -334,13 +334,14 @@ prov_openapi_operation_stream(prov_openapi_load_t *load,
 }
 
 
-/* Only changes whose path names nothing are sent together. */
+/* Only changes whose path names nothing are sent together, or need not be. */
 
 static ngx_int_t
 prov_openapi_operation_several(prov_openapi_load_t *load,
     prov_openapi_at_t *at, prov_openapi_operation_t *op)
 {
     op->several = json_is_true(json_object_get(at->json, "x-several"));
+    op->apart = json_is_false(json_object_get(at->json, "x-several"));
 
     if (op->several
         && (op->method == PROV_OPENAPI_GET || op->npath || op->handler.len

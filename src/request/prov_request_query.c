@@ -151,6 +151,7 @@ prov_request_together(prov_request_ctx_t *ctx, prov_db_query_t *q,
     if (class != PROV_DB_READ
         && (class != PROV_DB_LIST || ctx->operation->stream)
         && (class != PROV_DB_WRITE || ctx->outcome || ctx->operation->npath
+            || ctx->operation->apart
             || ctx->args[2].len > PROV_REQUEST_TOGETHER))
     {
         return;

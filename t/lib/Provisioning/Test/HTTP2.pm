@@ -16,6 +16,7 @@ use warnings;
 
 use IO::Socket::INET;
 use JSON::PP ();
+use Provisioning::Test ();
 use Socket ();
 use Time::HiRes qw(time);
 
